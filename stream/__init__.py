@@ -1,0 +1,1 @@
+"""Unpush takes back pushed notifications: sends ⋈ violations − results = revoke calls."""
