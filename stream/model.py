@@ -22,7 +22,7 @@ from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
 MAX_CALL_TOKENS: Final = 1_000
-"""Distinct tokens in one revoke call, at most. Source: push-msg-revoke (Huawei Push Kit, HarmonyOS), field ``token``."""
+"""Distinct tokens in one revoke call, at most. Source: push-msg-revoke (Huawei Push Kit, HarmonyOS), its ``token``."""
 
 MAX_TOKEN_BYTES: Final = 4_096
 """A longer token is rejected without a call (contract, Limits)."""
@@ -160,7 +160,7 @@ class ViolationEvent(NamedTuple):
 
 
 class SendPart(NamedTuple):
-    """Places ``first_token .. first_token + token_count - 1`` in the token list of the send at ``partition``/``offset``."""
+    """Places ``first_token .. first_token + token_count - 1`` in the tokens of the send at ``partition``/``offset``."""
 
     partition: int
     offset: int
