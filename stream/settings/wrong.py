@@ -1,0 +1,75 @@
+"""How a mistake is said: the key's full name, the value, what would be right; never a secret.
+
+Promised: one line. Not promised: that a secret written under a harmless name is recognised, beyond keys in PEM or JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from stream.model import SettingsError
+from stream.settings.secret import HIDDEN, Secret
+
+Path = tuple[str, ...]
+"""A key as its parts; a part may hold dots (an app's id, a property's name)."""
+
+_LONGEST: Final = 80
+_SECRET_NAME: Final = re.compile(
+    r"pass|secret|token$|pem|jaas|credential|private|oauthbearer[._]config|(^|[._])key$", re.IGNORECASE
+)
+_SECRET_VALUE: Final = re.compile(r"PRIVATE KEY|^\s*\{|bearer |eyJ", re.IGNORECASE)
+_USER_INFO: Final = re.compile(r"//[^/]*@")
+
+
+class Given(NamedTuple):
+    """A value and the environment variable it came from; None: from the file."""
+
+    value: object
+    variable: str | None = None
+
+
+def secret_name(name: str) -> bool:
+    """Whether a key of this name holds something that must not be shown."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def spelled(path: Path) -> str:
+    """The key's full name, an app's id in quotes where it needs them."""
+    if path[:2] == ("kafka", "properties"):
+        return ".".join(path)
+    return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in path)
+
+
+def shown(name: str, value: object) -> str:
+    """The value as the file would have it, hidden where it could be a secret, cut where it is long."""
+    if isinstance(value, Secret) or secret_name(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return "a section"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if _SECRET_VALUE.search(text):
+        return HIDDEN
+    text = _USER_INFO.sub(f"//{HIDDEN}@", text[:_LONGEST]) + ("…" if len(text) > _LONGEST else "")
+    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) else text
+
+
+def wrong(path: Path, given: Given, right: str) -> SettingsError:
+    """The error for one value."""
+    origin = f" (from {given.variable})" if given.variable else ""
+    return SettingsError(f"{spelled(path)} = {shown(path[-1], given.value)}{origin}: {right}")
+
+
+def unknown(path: Path, given: Given, known: Iterable[str]) -> SettingsError:
+    """The error for a key that does not exist, with the most similar one that does."""
+    return wrong(path, given, f"there is no such key{_nearest(spelled(path), tuple(known))}")
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    leaf = name.rpartition(".")[2]
+    same_leaf = [candidate for candidate in known if candidate.rpartition(".")[2] == leaf]
+    close = same_leaf or difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; docs/settings.md lists all keys"
