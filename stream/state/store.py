@@ -1,0 +1,224 @@
+"""What is remembered on this disk: RocksDB behind one small interface. A cache of three topics, never the truth.
+
+Promised: a batch is whole or absent after kill -9, by hand-made and automatic flushes alike, since everything lives in one column
+family and the write-ahead log is off (Kafka is the log; a flush is the checkpoint). No write waits inside RocksDB: where it would, it
+raises ``StoreStalled`` instead, because a waiting write holds the GIL and with it the event loop. A scan that met corruption says so.
+Not promised: that what was written last is still there after a crash; the ranges of offsets, written in the same batch as the data
+they speak of, say what is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    MemtableFactory,
+    Options,
+    Rdict,
+    ReadOptions,
+    SliceTransform,
+    WriteBatch,
+    WriteOptions,
+)
+
+from stream.model import StartError, StoreCorrupt, StoreStalled
+from stream.state.keys import DATA_KINDS, PREFIX_BYTES, bucket_of, head
+
+MEMTABLE_BYTES: Final = 32 << 20
+MEMTABLES: Final = 4
+CACHE_BYTES: Final = 48 << 20
+BLOB_MIN_BYTES: Final = 4_096
+
+Put = tuple[bytes, bytes]
+
+
+class Store:
+    """One RocksDB folder, of this process alone. Safe to use from several threads; close it from one, when the others have stopped."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create. Raises StartError where another process has it or the disk refuses, StoreCorrupt where it cannot be trusted."""
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(path), _options())
+        except Exception as error:
+            raise _opening_error(path, error) from None
+        self._writing = WriteOptions()
+        self._writing.disable_wal = True
+        self._writing.no_slowdown = True
+        self._one_prefix = ReadOptions()
+        self._one_prefix.set_prefix_same_as_start(True)
+
+    def write(self, puts: Iterable[Put], deletes: Iterable[bytes] = ()) -> None:
+        """One batch, whole or not at all. Raises StoreStalled (write it again later) or StoreCorrupt."""
+        batch = WriteBatch(raw_mode=True)
+        put = batch.put
+        for key, value in puts:
+            put(key, value)
+        for key in deletes:
+            batch.delete(key)
+        self._commit(batch)
+
+    def _commit(self, batch: WriteBatch) -> None:
+        try:
+            self._db.write(batch, self._writing)
+        except Exception as error:
+            raise _writing_error(error) from None
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of one key. Raises StoreCorrupt."""
+        try:
+            return self._db.get(key)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise StoreCorrupt(f"reading the store failed: {error}") from None
+
+    def scan(self, prefixes: Iterable[bytes]) -> Iterator[Put]:
+        """All pairs of each 15-byte prefix in turn, by key. Raises StoreCorrupt; a corrupt block never ends a scan quietly."""
+        cursor = self._db.iter(self._one_prefix)
+        for prefix in prefixes:
+            cursor.seek(prefix)
+            while cursor.valid():
+                key = cursor.key()
+                if not key.startswith(prefix):
+                    break
+                yield key, cursor.value()
+                cursor.next()
+            _sound(cursor)
+
+    def scan_kind(self, kind: bytes, shard: int) -> Iterator[Put]:
+        """All pairs of one kind in one shard, by key. Slow beside ``scan``; raises StoreCorrupt."""
+        order = ReadOptions()
+        order.set_total_order_seek(True)
+        cursor = self._db.iter(order)
+        start = head(kind, shard, 0)[:3]
+        cursor.seek(start)
+        while cursor.valid() and cursor.key().startswith(start):
+            yield cursor.key(), cursor.value()
+            cursor.next()
+        _sound(cursor)
+
+    def buckets(self, kind: bytes, shard: int) -> list[int]:
+        """The time buckets in which the shard has keys of this kind, oldest first."""
+        order = ReadOptions()
+        order.set_total_order_seek(True)
+        cursor = self._db.iter(order)
+        start, found = head(kind, shard, 0)[:3], list[int]()
+        cursor.seek(start)
+        while cursor.valid() and cursor.key().startswith(start):
+            found.append(bucket_of(cursor.key()))
+            cursor.seek(head(kind, shard, found[-1] + 1))
+        _sound(cursor)
+        return found
+
+    def drop_bucket(self, shard: int, bucket: int) -> None:
+        """Let a whole bucket of a shard go, and give its disk space back."""
+        spans = [(head(kind, shard, bucket), head(kind, shard, bucket + 1)) for kind in DATA_KINDS]
+        self._drop(spans)
+        for lo, hi in spans:
+            self._db.compact_range(lo, hi)
+
+    def drop_shard(self, shard: int, kinds: Iterable[bytes]) -> None:
+        """Forget all of a shard, its ranges too (kinds: all that the caller knows)."""
+        self._drop([(head(kind, shard, 0), _after(kind, shard)) for kind in kinds])
+
+    def _drop(self, spans: list[tuple[bytes, bytes]]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for lo, hi in spans:
+            batch.delete_range(lo, hi)
+        self._commit(batch)
+
+    def flush(self) -> None:
+        """Checkpoint: what has been written so far survives kill -9. Blocks, without the GIL; raises StoreStalled or StoreCorrupt."""
+        try:
+            self._db.flush()
+        except Exception as error:
+            raise _writing_error(error) from None
+
+    def bytes_on_disk(self) -> int:
+        """What the folder takes, as RocksDB counts it."""
+        names = ("rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size", "rocksdb.cur-size-all-mem-tables")
+        return sum(self._db.property_int_value(name) or 0 for name in names)
+
+    def close(self) -> None:
+        """Flush and close; the folder may then be opened by another."""
+        with contextlib.suppress(StoreStalled):
+            self.flush()
+        self._db.close()
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_compression_type(DBCompressionType.none())
+    _memtables(options)
+    _tables(options)
+    _blobs(options)
+    # A burst of sends may pile up flushed files faster than one core merges them; reads go through prefix filters, so
+    # many small files cost little, while a stall costs everything.
+    options.set_level_zero_file_num_compaction_trigger(8)
+    options.set_level_zero_slowdown_writes_trigger(200)
+    options.set_level_zero_stop_writes_trigger(400)
+    options.set_soft_pending_compaction_bytes_limit(0)
+    options.set_hard_pending_compaction_bytes_limit(0)
+    options.set_max_background_jobs(2)
+    options.set_max_open_files(512)
+    options.set_keep_log_file_num(2)
+    return options
+
+
+def _memtables(options: Options) -> None:
+    # Hashing by prefix costs a third of a skip list's insertion; it rules out concurrent writers inside one write group.
+    options.set_prefix_extractor(SliceTransform.create_fixed_prefix(PREFIX_BYTES))
+    options.set_memtable_factory(MemtableFactory.hash_link_list(100_003))
+    options.set_allow_concurrent_memtable_write(False)
+    options.set_write_buffer_size(MEMTABLE_BYTES)
+    options.set_max_write_buffer_number(MEMTABLES)
+
+
+def _tables(options: Options) -> None:
+    tables = BlockBasedOptions()
+    tables.set_block_cache(Cache(CACHE_BYTES))
+    tables.set_bloom_filter(10, False)
+    tables.set_cache_index_and_filter_blocks(True)
+    options.set_block_based_table_factory(tables)
+
+
+def _blobs(options: Options) -> None:
+    options.set_enable_blob_files(True)
+    options.set_min_blob_size(BLOB_MIN_BYTES)
+    options.set_blob_file_size(64 << 20)
+    options.set_enable_blob_gc(True)
+    options.set_blob_gc_age_cutoff(1.0)
+
+
+def _after(kind: bytes, shard: int) -> bytes:
+    return head(kind, shard + 1, 0) if shard < 0xFFFF else bytes([kind[0] + 1])
+
+
+def _sound(cursor: object) -> None:
+    try:
+        cursor.status()  # type: ignore[attr-defined]
+    except Exception as error:
+        raise StoreCorrupt(f"a scan of the store met corruption: {error}") from None
+
+
+def _opening_error(path: Path, error: Exception) -> Exception:
+    text = str(error)
+    if "/LOCK" in text:
+        return StartError(f"the store {path} is in use by another process; each process needs a folder of its own (store.path)")
+    if "Corruption" in text or "not exist" in text or "raw mode" in text:
+        return StoreCorrupt(f"the store {path} cannot be opened: {text}")
+    return StartError(f"the store {path} cannot be opened: {text}")
+
+
+def _writing_error(error: Exception) -> Exception:
+    text = str(error)
+    if "Corruption" in text:
+        return StoreCorrupt(f"writing to the store failed: {text}")
+    return StoreStalled(f"the store refuses writes for now: {text}")
