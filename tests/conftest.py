@@ -1,0 +1,31 @@
+"""What every test may ask for: one real Kafka for the whole session, and topics of its own on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from stream.brokers.apache import ApacheKafka
+from tests.topics import FreshTopics
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs the real broker, so that ``-m 'not kafka'`` leaves it out."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.kafka)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[ApacheKafka]:
+    """One real node, started by the first test that asks; killing it is for tests with a broker of their own."""
+    with ApacheKafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(kafka: ApacheKafka) -> FreshTopics:
+    """Names and topics that no other test sees."""
+    return FreshTopics(kafka.bootstrap_servers, prefix=f"t{uuid.uuid4().hex[:8]}")
