@@ -1,6 +1,6 @@
 """What a value may be: how it is read, and what to say when it is something else.
 
-Promised: ``read`` returns a checked value or raises ValueError; a text of ours in it begins ``it must`` and is the cure.
+Promised: ``read`` returns a checked value or raises ValueError; text of ours in it begins ``it must``: the cure.
 Not promised: sense between keys; ``sense.py`` looks at that.
 """
 
