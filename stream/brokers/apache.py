@@ -68,7 +68,7 @@ _QUICK: Final[Mapping[str, str | int]] = {
 # standard input closes, however we die, and then takes the nodes and their folder with it.
 _REAPER: Final = """
 read -r _
-for pid in "$1"/*/pid; do kill -9 -- "-$(cat "$pid")"; done
+for pid in "$1"/*/pid; do kill -s KILL -- "-$(cat "$pid")"; done
 rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }
 """
 

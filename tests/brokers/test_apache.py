@@ -36,7 +36,7 @@ def write(bootstrap_servers: str, topic: str, *values: bytes) -> None:
 
 def read(bootstrap_servers: str, topic: str, count: int) -> list[Message]:
     """The first ``count`` messages of partition 0."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "unused", "log_level": 0})
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "unused", "enable.auto.commit": False})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         messages = consumer.consume(count, timeout=30)
