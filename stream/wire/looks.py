@@ -1,0 +1,71 @@
+"""The cheap look at a send: its format, its schema, its key and its end, without decoding anything.
+
+Promised: a look that says yes means a known schema, a key equal to the record's first field, and an end where a token
+list can end. Not promised: that the record decodes; a look that does not say yes means nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+from operator import add
+from typing import Final, TypeAlias
+
+from stream.wire.primitives import long
+from stream.wire.readers import (
+    CONFLUENT_HEADER_BYTES,
+    SINGLE_OBJECT_HEADER_BYTES,
+    AsksForSchemas,
+    header_of,
+    writer_schema,
+)
+from stream.wire.schemas import header, is_plain_send, present
+
+_TABLED_KEY_BYTES: Final = 1_024
+"""Sends with longer keys are decoded instead."""
+
+_NEVER: Final = b"\xff"
+"""No record that we read begins so: what stands for a key of no bytes."""
+
+Beginnings: TypeAlias = tuple[bytes, ...]
+"""By the key's length: what stands before the key in a send of one schema, header and length together."""
+
+
+class Looks:
+    """What sends of each known schema must begin with."""
+
+    def __init__(self, name: str, registry: AsksForSchemas | None) -> None:
+        self._registry = registry
+        ours = header(present(name))
+        self._by_header: dict[bytes, Beginnings] = {ours: _beginnings(ours)}
+
+    def all_plain(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> bool:
+        """Whether every record of the batch passes, all in one schema seen before; asks nobody."""
+        if not values or values[0] is None or len(keys) != len(values):
+            return not values and not keys
+        beginnings = self._seen(values[0])
+        try:
+            starts = map(add, map(beginnings.__getitem__, map(len, keys)), keys)  # type: ignore[arg-type]
+            return all(map(bytes.startswith, values, starts)) and all(map(bytes.endswith, values, repeat(b"\0")))  # type: ignore[arg-type]
+        except (TypeError, IndexError):  # a key or value that is null; a key too long for the table, a schema not seen
+            return False
+
+    def plain(self, key: bytes, value: bytes) -> bool:
+        """Whether this record passes. Raises BadRecord ``wire_format``, ``unknown_schema``; RegistryDown."""
+        beginnings = self._seen(value) or self._learn(header_of(value))
+        return len(key) < len(beginnings) and value.startswith(beginnings[len(key)] + key) and value.endswith(b"\0")
+
+    def _seen(self, value: bytes) -> Beginnings:
+        by_header = self._by_header
+        return by_header.get(value[:SINGLE_OBJECT_HEADER_BYTES]) or by_header.get(value[:CONFLUENT_HEADER_BYTES]) or ()
+
+    def _learn(self, head: bytes) -> Beginnings:
+        found = self._by_header.get(head)
+        if found is None:
+            plain = is_plain_send(writer_schema(head, self._registry))
+            found = self._by_header[head] = _beginnings(head) if plain else ()
+        return found
+
+
+def _beginnings(head: bytes) -> Beginnings:
+    return _NEVER, *(head + long(length) for length in range(1, _TABLED_KEY_BYTES))

@@ -1,0 +1,126 @@
+"""MessageSent: what precedes the tokens in two microseconds, the tokens when they are needed.
+
+Promised: every record that leaves here is valid as the contract says. Not promised: ``attributes``, which nobody here
+reads. Errors are those of ``primitives`` and BadRecord.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.model import Send, SendHead
+from stream.wire.foreign import resolution
+from stream.wire.primitives import (
+    long,
+    optional_long,
+    optional_text,
+    read_long,
+    read_optional_long,
+    read_optional_text,
+    read_text,
+    require_int,
+    skip_texts,
+    text,
+)
+from stream.wire.readers import Reader
+from stream.wire.schemas import Schema, cut, is_plain_send, present
+from stream.wire.tokens import read_tokens, tokens_written
+from stream.wire.validity import FIRST_MS, LAST_MS, notify_id_of, require_filled, require_time
+from stream.wire.validity import require_int as require_valid_int
+
+NAME = "MessageSent"
+
+
+def read_send(data: bytes, at: int) -> Send:
+    """A send of the present schema, whole."""
+    head, at = _read_head(data, at)
+    return Send(head, read_tokens(data, at))
+
+
+def read_send_head(data: bytes, at: int) -> SendHead:
+    """A send of the present schema without its tokens, which are neither read nor checked."""
+    return _read_head(data, at)[0]
+
+
+def _read_head(data: bytes, at: int) -> tuple[SendHead, int]:
+    message_id, at = read_text(data, at)
+    client_id, at = read_text(data, at)
+    notify_id, at = read_optional_long(data, at)
+    push_type, at = read_long(data, at)
+    sent_at_ms, at = read_long(data, at)
+    request_id, at = read_optional_text(data, at)
+    at = skip_texts(data, at)
+    return _valid_head(message_id, client_id, notify_id, push_type, sent_at_ms, request_id), at
+
+
+def _valid_head(
+    message_id: str, client_id: str, notify_id: int | None, push_type: int, sent_at_ms: int, request_id: str | None
+) -> SendHead:
+    require_filled("messageId", message_id)
+    require_filled("clientId", client_id)
+    require_valid_int("pushType", push_type)
+    require_time("sentAt", sent_at_ms)
+    return SendHead(message_id, client_id, notify_id_of(notify_id), push_type, sent_at_ms, request_id)
+
+
+def send_reader(writer: Schema) -> Reader[Send]:
+    """How to read whole sends of another schema. Raises ValueError for one that must not be read with."""
+    if is_plain_send(writer):
+        return _tokens_apart(writer)
+    other = resolution(writer, cut(present(NAME), "attributes"))
+
+    def read(data: bytes, at: int) -> Send:
+        fields = other.read_whole(data, at)
+        return Send(_head_of(fields), tuple(token.encode() for token in fields["tokens"]))
+
+    return read
+
+
+def _tokens_apart(writer: Schema) -> Reader[Send]:
+    other = resolution(cut(writer, "tokens"), cut(present(NAME), "attributes", "tokens"))
+
+    def read(data: bytes, at: int) -> Send:
+        fields, at = other.read(data, at)
+        return Send(_head_of(fields), read_tokens(data, at))
+
+    return read
+
+
+def send_head_reader(writer: Schema) -> Reader[SendHead]:
+    """How to read the first fields of sends of another schema. Raises ValueError for one that must not be read with."""
+    if not is_plain_send(writer):
+        whole = send_reader(writer)
+        return lambda data, at: whole(data, at).head
+    other = resolution(cut(writer, "tokens"), cut(present(NAME), "attributes", "tokens"))
+    return lambda data, at: _head_of(other.read(data, at)[0])
+
+
+def _head_of(fields: dict[str, Any]) -> SendHead:
+    return _valid_head(
+        fields["messageId"],
+        fields["clientId"],
+        fields["notifyId"],
+        fields["pushType"],
+        fields["sentAt"],
+        fields["requestId"],
+    )
+
+
+def send_written(send: Send) -> bytes:
+    """A send as the present schema writes it, without attributes. Raises ValueError for what no reader could read."""
+    head = send.head
+    require_int("pushType", head.push_type)
+    require_int("notifyId", head.notify_id)
+    if not FIRST_MS <= head.sent_at_ms <= LAST_MS:
+        raise ValueError(f"sentAt {head.sent_at_ms} is not a time")
+    parts = (
+        text(head.message_id),
+        text(head.client_id),
+        optional_long(head.notify_id),
+        long(head.push_type),
+        long(head.sent_at_ms),
+        optional_text(head.request_id),
+        b"\0",
+        tokens_written(send.tokens),
+    )
+    return b"".join(parts)
