@@ -1,0 +1,68 @@
+# Everything from a fresh clone with Python 3.11+, git and make. `make demo` shows it, `make test` proves it.
+#
+# The two files in constraints/ pin every package by version and hash: run.txt what Unpush runs on, dev.txt all of that
+# and what tests and checks need. `make constraints` writes them anew from the bounds in pyproject.toml.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench constraints clean
+
+help:
+	@echo "make demo         the whole story on this machine; ARGS='--kafka' on a real Kafka"
+	@echo "make test         every test, on a real Kafka that pip brings; ARGS='-k join' some of them"
+	@echo "make check        ruff, mypy --strict, import-linter"
+	@echo "make bench        the figures, as ratios to limits measured in the same run"
+	@echo "make constraints  pin the newest packages that pyproject.toml allows"
+	@echo "make clean        remove the virtual environment and all that tools left"
+
+demo: $(VENV)/run.stamp
+	@$(BIN)/unpush demo $(ARGS)
+
+test: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/dev.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/unpush bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. A stamp is written last, so what was interrupted is done again.
+# Two targets at once (make -j) must not fill one environment side by side: dev waits for run.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Unpush needs Python 3.11 or later; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.11 ...")'
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: constraints/run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what constraints/run.txt pins ..."
+	@$(PIP) install --require-hashes -r constraints/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: constraints/dev.txt $(VENV)/run.stamp
+	@echo "Installing what constraints/dev.txt pins ..."
+	@$(PIP) install --require-hashes -r constraints/dev.txt
+	@touch $@
+
+# One resolution for Python 3.11 and later on every platform; it names no index address, so a mirror serves as well.
+RESOLVE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --upgrade \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+
+constraints: | $(BIN)/python
+	@$(PIP) install uv
+	$(RESOLVE) --output-file constraints/run.txt
+	$(RESOLVE) --output-file constraints/dev.txt --extra dev --constraints constraints/run.txt
