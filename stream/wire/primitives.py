@@ -75,12 +75,16 @@ def read_present(data: bytes, at: int) -> tuple[bool, int]:
 
 def read_optional_text(data: bytes, at: int) -> tuple[str | None, int]:
     """A union of null and text."""
+    if data[at] == 2:
+        return read_text(data, at + 1)
     present, at = read_present(data, at)
     return read_text(data, at) if present else (None, at)
 
 
 def read_optional_long(data: bytes, at: int) -> tuple[int | None, int]:
     """A union of null and a number."""
+    if data[at] == 2:
+        return read_long(data, at + 1)
     present, at = read_present(data, at)
     return read_long(data, at) if present else (None, at)
 
@@ -101,6 +105,8 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
 
 def skip_texts(data: bytes, at: int) -> int:
     """The position behind a map of texts, its contents unread."""
+    if data[at] == 0:
+        return at + 1
     count, at = read_count(data, at)
     while count:
         for _ in range(2 * count):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.model import Send, SendHead
+from stream.model import MAX_NOTIFY_ID, Send, SendHead
 from stream.wire.foreign import resolution
 from stream.wire.primitives import (
+    INT_MAX,
     long,
     optional_long,
     optional_text,
@@ -56,11 +57,14 @@ def _read_head(data: bytes, at: int) -> tuple[SendHead, int]:
 def _valid_head(
     message_id: str, client_id: str, notify_id: int | None, push_type: int, sent_at_ms: int, request_id: str | None
 ) -> SendHead:
-    require_filled("messageId", message_id)
-    require_filled("clientId", client_id)
-    require_valid_int("pushType", push_type)
-    require_time("sentAt", sent_at_ms)
-    return SendHead(message_id, client_id, notify_id_of(notify_id), push_type, sent_at_ms, request_id)
+    if notify_id is not None and not 0 <= notify_id <= MAX_NOTIFY_ID:
+        notify_id = notify_id_of(notify_id)
+    if not (message_id and client_id and -1 <= push_type <= INT_MAX and FIRST_MS <= sent_at_ms <= LAST_MS):
+        require_filled("messageId", message_id)
+        require_filled("clientId", client_id)
+        require_valid_int("pushType", push_type)
+        require_time("sentAt", sent_at_ms)
+    return SendHead(message_id, client_id, notify_id, push_type, sent_at_ms, request_id)
 
 
 def send_reader(writer: Schema) -> Reader[Send]:

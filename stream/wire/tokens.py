@@ -51,7 +51,9 @@ def _read_block(data: bytes, at: int, count: int) -> tuple[Iterable[bytes], int]
     width = begin - at
     stride = width + length
     end = at + count * stride
-    if count > 1 and end <= len(data) and _repeats(data, at, end, stride, width):
+    if count == 1:
+        return (data[begin:end],), end
+    if end <= len(data) and _repeats(data, at, end, stride, width):
         return _cut_equal(data[at:end], width, length), end
     return _cut_mixed(data, at, count)
 
@@ -75,10 +77,16 @@ def _layout(width: int, length: int, count: int) -> Struct:
 
 def _cut_mixed(data: bytes, at: int, count: int) -> tuple[list[bytes], int]:
     tokens: list[bytes] = []
+    add = tokens.append
     for _ in range(count):
-        length, at = read_length(data, at)
-        tokens.append(data[at : at + length])
-        at += length
+        low = data[at]
+        if low & 0x81 == 0x80 and data[at + 1] < 0x80:  # two bytes, the case that counts: 64 to 8,191 bytes a token
+            begin = at + 2
+            at = begin + (low >> 1 & 0x3F | data[at + 1] << 6)
+        else:
+            length, begin = read_length(data, at)
+            at = begin + length
+        add(data[begin:at])
     return tokens, at
 
 
