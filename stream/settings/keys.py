@@ -29,8 +29,8 @@ SECTIONS: Final = {
     APP: 'One section per app, `[push_kit.apps."CLIENT_ID"]`. Without a key file here or in `[push_kit]` the app waits,'
     " visibly, until there is one or its work is given up.",
     "dead_letters": "Records that cannot be read go to the dead-letter topic, whole.",
-    "guard": "The bound on how much may be revoked without a person's word. This version does not have it yet"
-    " and refuses any limit but 0.",
+    "guard": "How much may be revoked without a person's word. This version does not have the guard yet and refuses"
+    " any limit but 0.",
     "http": "Health, metrics, the API and the page for people.",
     "log": "The log goes to stderr.",
     "shutdown": "SIGTERM and SIGINT.",
@@ -113,7 +113,7 @@ KEYS: Final = (
     Key("push_kit", "timeout", kinds.duration("10ms", "10m"), "10s", "duration",
         "For one call, from its first byte to the last of the reply; then it is tried again."),
     Key("push_kit", "max_in_flight", kinds.whole(1, 10_000), 64, "calls",
-        "Calls under way at once, this process. More help only while the gateway is far away."),
+        "Calls under way at once, this process. A higher number helps only where the gateway is far away."),
     Key("push_kit", "give_up_after", kinds.duration("0s", "3650d"), "24h", "duration",
         "Then FAILED, with the last reason. Counted from the later record's timestamp, never before one attempt "
         "unless the app is paused; not beyond `store.retention`."),

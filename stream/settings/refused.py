@@ -13,7 +13,7 @@ _NO_JUMP: Final = "a position outside the log must be noticed, never jumped over
 _DELIVERED: Final = "a result counts only when all replicas in sync have it, once"
 _OURS: Final = "it belongs to the program, not to the settings"
 
-_REFUSED: Final = {
+REFUSED: Final = {
     "bootstrap.servers": "set kafka.bootstrap_servers",
     "metadata.broker.list": "set kafka.bootstrap_servers",
     "group.id": "set kafka.group_id",
@@ -35,9 +35,9 @@ _REFUSED: Final = {
     "logger": _OURS,
 }
 
-_REFUSED_PREFIXES: Final = {"test.mock.": "records would go to a mock cluster in memory"}
+REFUSED_PREFIXES: Final = {"test.mock.": "records would go to a mock cluster in memory"}
 
-_REFUSED_WITH_CONSUMER: Final = {
+REFUSED_WITH_CONSUMER: Final = {
     "session.timeout.ms": "the broker sets it",
     "heartbeat.interval.ms": "the broker sets it",
     "group.instance.id": "a restart within the broker's session timeout would be fatal",
@@ -48,7 +48,7 @@ def why_refused(name: str, group_protocol: str) -> str | None:
     """The reason for refusing this property, None where it is free."""
     if name.endswith("_cb"):
         return _OURS
-    if group_protocol == "consumer" and name in _REFUSED_WITH_CONSUMER:
-        return f'with kafka.group_protocol = "consumer" {_REFUSED_WITH_CONSUMER[name]}'
-    prefixed = (reason for prefix, reason in _REFUSED_PREFIXES.items() if name.startswith(prefix))
-    return _REFUSED.get(name) or next(prefixed, None)
+    if group_protocol == "consumer" and name in REFUSED_WITH_CONSUMER:
+        return f'with kafka.group_protocol = "consumer" {REFUSED_WITH_CONSUMER[name]}'
+    prefixed = (reason for prefix, reason in REFUSED_PREFIXES.items() if name.startswith(prefix))
+    return REFUSED.get(name) or next(prefixed, None)

@@ -1,0 +1,87 @@
+"""The command ``unpush``: finds the sub-command, runs it, and turns what it raises into one line and an exit code.
+
+Promised: 0 done, 1 failed, 2 wrong usage or settings; no traceback for anything that a person can get wrong.
+Not promised: that of a defect of ours, which keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from typing import Final
+
+from stream.model import SettingsError, UnpushError
+
+COMMANDS: Final = {
+    "run": "the service",
+    "demo": "the whole story on this machine, nothing else installed",
+    "topics": "create the topics that are missing",
+    "simulate": "the Push Kit simulator by itself",
+    "bench": "our own benchmark, as ratios to limits measured in the same run",
+}
+"""Each is a module of ``stream.commands`` with HELP, ``add_arguments(parser)`` and ``run(args) -> int``; only the one
+that is asked for is imported, so that no command waits for another's libraries."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line. Raises SystemExit from argparse: 2 for wrong usage, 0 for help."""
+    asked = _parser().parse_args(argv)
+    try:
+        code = _run(asked.command, asked.rest)
+        sys.stdout.flush()
+    except SettingsError as error:
+        return _failed(error, 2)
+    except UnpushError as error:
+        return _failed(error, 1)
+    except KeyboardInterrupt:
+        return 1
+    except BrokenPipeError:
+        return _nobody_reads()
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="unpush",
+        description="Takes back pushed notifications: violations in Kafka become revoke calls to Push Kit.",
+        epilog=f"commands:\n{listed}\n\n`unpush COMMAND --help` says what a command takes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"unpush {_version()}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _run(name: str, rest: Sequence[str]) -> int:
+    command = import_module(f"stream.commands.{name}")
+    parser = argparse.ArgumentParser(prog=f"unpush {name}", description=command.HELP)
+    command.add_arguments(parser)
+    code: int = command.run(parser.parse_args(rest))
+    return code
+
+
+def _version() -> str:
+    try:
+        return metadata.version("unpush")
+    except metadata.PackageNotFoundError:
+        return "from a folder, not installed"
+
+
+def _failed(error: UnpushError, code: int) -> int:
+    print("unpush:", " ".join(str(error).split()), file=sys.stderr)
+    return code
+
+
+def _nobody_reads() -> int:
+    """Python flushes stdout once more at its end; that must not complain either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

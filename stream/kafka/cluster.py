@@ -1,0 +1,150 @@
+"""The broker as an administrator sees it: which topics there are, how they are set, and new ones.
+
+Promised: every failure is one sentence with librdkafka's own reason in it, after a bounded wait, and no stream of
+log lines. Not promised: a complete answer from brokers that do not tell (None then), such as librdkafka's mock cluster.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
+
+from stream.kafka import properties
+from stream.model import StartError
+from stream.settings import Settings
+
+ANSWER_WITHIN_S: Final = 10.0
+_SLICE_S: Final = 2.0
+_NO_CONTROLLER_WAIT_S: Final = 0.5
+"""A cluster without a controller (the mock) never answers a describe; it is not worth more."""
+
+_HOPELESS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+_NO_ANSWER: Final = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+_NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
+"""What brokers before 2.8, which know no topic ids, give in their place: zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """``topic_id`` and ``config`` (effective values by Kafka's names) are None where the broker does not tell."""
+
+    name: str
+    partitions: int
+    topic_id: str | None
+    config: Mapping[str, str] | None
+
+
+class Cluster:
+    """One administrator's connection. Raises SettingsError at once where librdkafka refuses the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._servers = settings.kafka.bootstrap_servers
+        self._reasons: list[KafkaError] = []
+        ours = {"logger": SILENT, "error_cb": self._reasons.append}
+        self._client = AdminClient(properties.admin(settings) | ours)
+        self._answer_s = ANSWER_WITHIN_S
+
+    def partition_counts(self) -> dict[str, int]:
+        """Every topic that can be seen. Raises StartError when no broker answers in time."""
+        deadline_s = time.monotonic() + ANSWER_WITHIN_S
+        while True:
+            try:
+                metadata = self._client.list_topics(timeout=_SLICE_S)
+            except KafkaException as error:
+                self._client.poll(0)
+                if self._hopeless or time.monotonic() > deadline_s:
+                    raise StartError(self._unreachable(error)) from None
+            else:
+                self._answer_s = ANSWER_WITHIN_S if metadata.controller_id >= 0 else _NO_CONTROLLER_WAIT_S
+                return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def describe(self, names: Iterable[str], counts: Mapping[str, int]) -> dict[str, Topic]:
+        """These topics in full. Raises StartError when a broker that the cluster itself names does not answer."""
+        wanted = list(names)
+        resources = {name: ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted}
+        bound = {"request_timeout": self._answer_s}
+        ids = self._client.describe_topics(TopicCollection(wanted), **bound)
+        configs = self._client.describe_configs(list(resources.values()), **bound)
+        return {
+            name: Topic(name, counts[name], self._id(ids[name]), self._config(configs[resource]))
+            for name, resource in resources.items()
+        }
+
+    def create(self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]) -> bool:
+        """False: somebody else was quicker. ``replication_factor`` -1 takes the broker's own. Raises StartError."""
+        new = NewTopic(name, partitions, replication_factor, config=dict(config))
+        creating = self._client.create_topics([new], operation_timeout=ANSWER_WITHIN_S, request_timeout=self._answer_s)
+        try:
+            creating[name].result(timeout=2 * ANSWER_WITHIN_S)
+        except KafkaException as error:
+            if _code(error) == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise StartError(f"topic {name} cannot be created: {_said(error.args[0])}") from None
+        return True
+
+    def _id(self, asked: Future[Any]) -> str | None:
+        described = self._answer(asked)
+        return None if described is None or str(described.topic_id) == _NO_ID else str(described.topic_id)
+
+    def _config(self, asked: Future[Any]) -> dict[str, str] | None:
+        entries = self._answer(asked)
+        return None if entries is None else {name: entry.value for name, entry in entries.items()}
+
+    def _answer(self, asked: Future[Any]) -> Any:
+        try:
+            return asked.result(timeout=2 * ANSWER_WITHIN_S)
+        except KafkaException as error:
+            if _code(error) in _NO_ANSWER and self._answer_s == ANSWER_WITHIN_S:
+                self._client.poll(0)
+                raise StartError(self._half_reachable(error)) from None
+            return None
+
+    @property
+    def _hopeless(self) -> bool:
+        return any(reason.code() in _HOPELESS for reason in self._reasons)
+
+    def _unreachable(self, error: KafkaException) -> str:
+        return (
+            f"no Kafka broker answers at {self._servers} (kafka.bootstrap_servers), "
+            f"waited {ANSWER_WITHIN_S:.0f} s at most: {self._reason(error)}"
+        )
+
+    def _half_reachable(self, error: KafkaException) -> str:
+        return (
+            f"Kafka answers at {self._servers}, but not at the addresses by which its brokers call themselves "
+            f"(advertised.listeners): {self._reason(error)}"
+        )
+
+    def _reason(self, error: KafkaException) -> str:
+        """The most telling of what librdkafka said: that all brokers are down is what we know already."""
+        telling = [reason for reason in self._reasons if reason.code() != KafkaError._ALL_BROKERS_DOWN]
+        hopeless = [reason for reason in telling if reason.code() in _HOPELESS]
+        return _said((hopeless or telling or [error.args[0]])[-1])
+
+
+class _Silent:
+    """Takes librdkafka's log lines and drops them: their reason is in the one sentence that is raised."""
+
+    def log(self, level: int, form: str, *values: object) -> None:
+        """Nothing."""
+
+
+SILENT: Final = _Silent()
+
+
+def _code(error: KafkaException) -> int:
+    code: int = error.args[0].code()
+    return code
+
+
+def _said(error: KafkaError) -> str:
+    return re.sub(r" \(after .*?\)|/bootstrap\b", "", " ".join(str(error.str()).split()))

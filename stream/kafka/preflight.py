@@ -1,0 +1,124 @@
+"""The look at the broker before anything starts.
+
+Promised: whoever gets a World can read and write all four topics' names, and the first three have one partition count.
+Not promised: that it stays so; a topic made anew is found at each arrival of a shard, by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from stream.kafka import properties
+from stream.kafka.cluster import SILENT, Cluster, Topic
+from stream.model import SettingsError, StartError
+from stream.settings import Secret, Settings, TopicSettings, duration_text
+from stream.settings.wrong import Given, wrong
+
+_log = structlog.get_logger()
+
+_CURE: Final = "unpush topics -c FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What start-up found. None in a mapping: the broker does not tell. The mappings' keys are topic names."""
+
+    partitions: int
+    topic_ids: Mapping[str, str | None]
+    log_append_time: Mapping[str, bool | None]
+
+
+def look(settings: Settings) -> World:
+    """Raises StartError where the broker or its topics do not do, SettingsError where librdkafka refuses a property."""
+    refuse_wrong_properties(settings)
+    cluster = Cluster(settings)
+    counts = cluster.partition_counts()
+    _all_exist(settings.topics, counts)
+    partitions = _one_count(settings.topics, counts)
+    names = settings.topics.partitioned_alike
+    topics = cluster.describe(names, counts)
+    _none_compacted(topics)
+    _say_what_is_short(settings, topics)
+    return World(
+        partitions=partitions,
+        topic_ids={name: topics[name].topic_id for name in names},
+        log_append_time={name: _log_append_time(topics[name]) for name in names},
+    )
+
+
+def refuse_wrong_properties(settings: Settings) -> None:
+    """Makes each client once, without talking to anybody. Raises SettingsError with librdkafka's own words."""
+    try:
+        Producer(properties.producer(settings) | {"logger": SILENT})
+        for consumer in (properties.member, properties.sends):
+            with closing(Consumer(consumer(settings) | {"logger": SILENT})):
+                pass
+    except (KafkaException, ValueError, TypeError) as error:
+        raise _refused(settings, error) from None
+
+
+def _refused(settings: Settings, error: Exception) -> SettingsError:
+    """Names the property, if librdkafka does; a value of it that is secret is not repeated."""
+    said = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+    for value in settings.kafka.properties.values():
+        if isinstance(value, Secret) and value.reveal():
+            said = said.replace(value.reveal(), str(value))
+    guilty = max((name for name in settings.kafka.properties if name in said), key=len, default=None)
+    if guilty is None:
+        return SettingsError(f"kafka: librdkafka refuses these settings: {said}")
+    value = settings.kafka.properties[guilty]
+    return wrong(("kafka", "properties", guilty), Given(value), f"librdkafka refuses it: {said}")
+
+
+def _all_exist(topics: TopicSettings, counts: Mapping[str, int]) -> None:
+    missing = [name for name in (*topics.partitioned_alike, topics.dead_letter) if name not in counts]
+    if missing:
+        what = "topic is" if len(missing) == 1 else "topics are"
+        raise StartError(f"{what} missing, or hidden by ACLs: {', '.join(missing)}; {_CURE} creates what is missing")
+
+
+def _one_count(topics: TopicSettings, counts: Mapping[str, int]) -> int:
+    found = {name: counts[name] for name in topics.partitioned_alike}
+    if len(set(found.values())) > 1:
+        raise StartError(f"{different(found)}; make them equal before any send is to be revocable")
+    return found[topics.message_sent]
+
+
+def different(counts: Mapping[str, int]) -> str:
+    """The sentence that says by how much partition counts differ."""
+    numbers = ", ".join(f"{name} has {count}" for name, count in counts.items())
+    return f"the partition counts differ, so a message's records would not meet: {numbers}"
+
+
+def _none_compacted(topics: Mapping[str, Topic]) -> None:
+    for topic in topics.values():
+        policy = (topic.config or {}).get("cleanup.policy", "delete")
+        if "compact" in policy:
+            raise StartError(
+                f"topic {topic.name} has cleanup.policy {policy}: compaction removes records that still count; "
+                "set it to delete"
+            )
+
+
+def _say_what_is_short(settings: Settings, topics: Mapping[str, Topic]) -> None:
+    for topic in topics.values():
+        kept_ms = int((topic.config or {}).get("retention.ms", -1))
+        if 0 <= kept_ms < settings.store.retention_s * 1_000:
+            _log.warning(
+                "topic_retention_shorter_than_store",
+                topic=topic.name,
+                topic_retention=duration_text(kept_ms / 1_000),
+                store_retention=duration_text(settings.store.retention_s),
+            )
+
+
+def _log_append_time(topic: Topic) -> bool | None:
+    if topic.config is None:
+        return None
+    return topic.config.get("message.timestamp.type") == "LogAppendTime"

@@ -1,0 +1,84 @@
+"""The log: one event a line on stderr, for a person at a terminal or as JSON for a machine.
+
+Promised: whatever a library logs goes the same way, and nothing that looks like a bearer token gets through.
+Not promised: that a secret of another look is recognised; secrets are masked where they are made, this is the last net.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Final, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "console", "json"]
+
+_TOKEN: Final = re.compile(r"(?i:\b(bearer)\s+)[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?")
+_MASK: Final = "(hidden)"
+
+
+def configure(level: Level, format: Format) -> None:
+    """Sends structlog and the standard library's logging to stderr. ``auto``: console on a terminal, else JSON."""
+    console = format == "console" or (format == "auto" and sys.stderr.isatty())
+    least = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*_shared(), *_ending(console)],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    _take_over_the_standard_library(least, console)
+
+
+def masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The last line of defence: what looks like a bearer token or a JWT is hidden, however deep it lies."""
+    return {name: _without_tokens(value) for name, value in event.items()}
+
+
+def _without_tokens(value: Any) -> Any:
+    if isinstance(value, str):
+        return _TOKEN.sub(lambda match: f"{match[1]} {_MASK}" if match[1] else _MASK, value)
+    if isinstance(value, dict):
+        return {name: _without_tokens(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_tokens(inner) for inner in value]
+    return value if isinstance(value, int | float | None) else _without_tokens(str(value))
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _ending(console: bool) -> list[Processor]:
+    """Tracebacks become text before the mask looks at it."""
+    return [structlog.processors.format_exc_info, masked, _renderer(console)]
+
+
+def _renderer(console: bool) -> Processor:
+    if console:
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _take_over_the_standard_library(least: int, console: bool) -> None:
+    out = logging.StreamHandler(sys.stderr)
+    out.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_ending(console)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [out]
+    # Libraries narrate at info; only what they find wrong belongs into this log.
+    root.setLevel(max(least, logging.WARNING) if least > logging.DEBUG else least)
