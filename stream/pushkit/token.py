@@ -67,7 +67,7 @@ def bearers_by_app(key_files: Mapping[str, Path], now_s: float) -> dict[str, Bea
 
 
 async def keep_renewed(bearers: Collection[Bearer], clock: Callable[[], float]) -> None:
-    """Renews each before it ends, so that no call waits for a signature. Runs until cancelled; ``clock`` is Unix seconds."""
+    """Renews each before it ends, so that no call waits for a signature. Runs until cancelled; ``clock``: Unix s."""
     while True:
         for bearer in bearers:
             if bearer.due(clock()):
