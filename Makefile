@@ -20,10 +20,10 @@ help:
 	@echo "make constraints  pin the newest packages that pyproject.toml allows"
 	@echo "make clean        remove the virtual environment and all that tools left"
 
-demo: $(VENV)/run.stamp
+demo: $(VENV)/$(if $(findstring --kafka,$(ARGS)),kafka,run).stamp
 	@$(BIN)/unpush demo $(ARGS)
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/kafka.stamp
 	@$(BIN)/python -m pytest -q $(ARGS)
 
 check: $(VENV)/dev.stamp
@@ -32,7 +32,7 @@ check: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/dev.stamp
+bench: $(VENV)/kafka.stamp
 	@$(BIN)/unpush bench $(ARGS)
 
 clean:
@@ -56,6 +56,12 @@ $(VENV)/run.stamp: constraints/run.txt pyproject.toml | $(BIN)/python
 $(VENV)/dev.stamp: constraints/dev.txt $(VENV)/run.stamp
 	@echo "Installing what constraints/dev.txt pins ..."
 	@$(PIP) install --require-hashes -r constraints/dev.txt
+	@touch $@
+
+# Before the tests, not in them: the first fetch may take longer than any test is allowed to.
+$(VENV)/kafka.stamp: stream/brokers/jars.py $(VENV)/dev.stamp
+	@echo "Fetching Kafka's jars ..."
+	@$(BIN)/python -c 'from stream.brokers.jars import class_path; class_path()'
 	@touch $@
 
 # One resolution for Python 3.11 and later on every platform; it names no index address, so a mirror serves as well.
