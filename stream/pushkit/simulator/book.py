@@ -1,0 +1,170 @@
+"""The simulator's book: what was revoked, what was refused, how often, and when each call was received.
+
+Promised: exact, per (clientId, notifyId, token) and per app; memory about 200 bytes a token. Not promised: order within
+a slot, or calls older than the last ``RING_CALLS`` in the timeline.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from stream.pushkit.simulator.rates import Peak
+
+RING_CALLS: Final = 200_000
+"""Calls that the timeline remembers."""
+
+
+class Moment(NamedTuple):
+    """One instant on both clocks, in nanoseconds."""
+
+    monotonic_ns: int
+    wall_ns: int
+
+
+class Mark(NamedTuple):
+    """When a token was named under a notifyId first and last (UTC, ms), and by how many calls."""
+
+    first_ms: int
+    last_ms: int
+    calls: int
+
+
+class CallSeen(NamedTuple):
+    """One received call; ``number`` counts from 1 and has no gaps. ``notify_id`` is None where it was no integer."""
+
+    number: int
+    monotonic_ns: int
+    wall_ns: int
+    client_id: str
+    notify_id: int | None
+    tokens: int
+    status: int
+    """The HTTP status answered; 0: cut or left hanging."""
+    code: str
+
+
+class Ledger:
+    """Marks by app, notifyId and token."""
+
+    __slots__ = ("_apps",)
+
+    def __init__(self) -> None:
+        self._apps: dict[str, dict[int, dict[str, Mark]]] = {}
+
+    def add(self, client_id: str, notify_id: int, tokens: Sequence[str], at_ms: int) -> int:
+        """Mark the tokens of one call; returns how many of them were marked before by another call.
+
+        The tokens of a call share one Mark, which keeps millions of them small.
+        """
+        slots = self._apps.setdefault(client_id, {})
+        fresh = dict.fromkeys(tokens, Mark(at_ms, at_ms, 1))
+        known = slots.get(notify_id)
+        if known is None:
+            slots[notify_id] = fresh
+            return 0
+        repeated = known.keys() & fresh.keys()
+        for token in repeated:
+            first_ms, _, calls = known[token]
+            fresh[token] = Mark(first_ms, at_ms, calls + 1)
+        known.update(fresh)
+        return len(repeated)
+
+    def tokens(self, client_id: str, notify_id: int) -> Mapping[str, Mark]:
+        """The marks under one notifyId; empty if there are none."""
+        return self._apps.get(client_id, {}).get(notify_id, {})
+
+    def slots(
+        self, client_id: str | None = None, notify_id: int | None = None
+    ) -> Iterator[tuple[str, int, Mapping[str, Mark]]]:
+        """Every (clientId, notifyId, marks), or those of one app, or of one notifyId."""
+        for app, slots in self._apps.items():
+            if client_id in (None, app):
+                for slot, marks in slots.items():
+                    if notify_id in (None, slot):
+                        yield app, slot, marks
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._apps.clear()
+
+
+class AppCounts:
+    """What one app's calls came to."""
+
+    __slots__ = ("calls", "refused", "devices", "duplicates", "rejected", "codes", "accepted_peak", "asked_peak")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        """Revoke calls received."""
+        self.refused = 0
+        """Of them, those that revoked nothing."""
+        self.devices = 0
+        """Distinct tokens revoked, summed over calls."""
+        self.duplicates = 0
+        """Tokens revoked that an earlier call had revoked under the same notifyId, or twice in one call."""
+        self.rejected = 0
+        """Tokens refused by name in calls that were partly accepted, or with every token named."""
+        self.codes: Counter[str] = Counter()
+        """Answers by code; by HTTP status where there was no code, and "cut" or "hang"."""
+        self.accepted_peak = Peak()
+        self.asked_peak = Peak()
+
+    def to_json(self) -> dict[str, object]:
+        """The counts as ``GET /_sim/counts`` shows them."""
+        return {
+            "calls": self.calls,
+            "refused": self.refused,
+            "devices": self.devices,
+            "duplicates": self.duplicates,
+            "rejected": self.rejected,
+            "codes": dict(self.codes),
+            "peakDevicesPerS": self.accepted_peak.highest,
+            "peakAskedPerS": self.asked_peak.highest,
+        }
+
+
+class Book:
+    """Everything that was received since the start or the last ``clear``."""
+
+    __slots__ = ("revoked", "refused", "_counts", "_calls", "_number")
+
+    def __init__(self, ring_calls: int = RING_CALLS) -> None:
+        self.revoked = Ledger()
+        """Tokens that calls have revoked."""
+        self.refused = Ledger()
+        """Tokens that calls named without effect: refused whole, or by name."""
+        self._counts: dict[str, AppCounts] = {}
+        self._calls: deque[CallSeen] = deque(maxlen=ring_calls)
+        self._number = 0
+
+    def counts(self, client_id: str) -> AppCounts:
+        """The running counts of one app."""
+        counts = self._counts.get(client_id)
+        if counts is None:
+            counts = self._counts[client_id] = AppCounts()
+        return counts
+
+    def all_counts(self) -> Mapping[str, AppCounts]:
+        """The counts of every app that has called."""
+        return self._counts
+
+    def calls(self, since: int = 0) -> Iterator[CallSeen]:
+        """The remembered calls with a number above ``since``, in the order received."""
+        if not self._calls:
+            return iter(())
+        return islice(self._calls, max(0, since + 1 - self._calls[0].number), None)
+
+    def seen(self, moment: Moment, client_id: str, notify_id: int | None, tokens: int, status: int, code: str) -> None:
+        """Enter a call in the timeline."""
+        self._number += 1
+        self._calls.append(CallSeen(self._number, *moment, client_id, notify_id, tokens, status, code))
+
+    def clear(self) -> None:
+        """Forget everything; the numbers of calls go on."""
+        self.revoked.clear()
+        self.refused.clear()
+        self._counts.clear()
+        self._calls.clear()
