@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
@@ -21,7 +22,7 @@ class FaultsError(ValueError):
 
 
 def _within(name: str, value: float, low: float, high: float | None) -> None:
-    if not value >= low or (high is not None and value > high):
+    if not isfinite(value) or value < low or (high is not None and value > high):
         bound = f"at least {low}" if high is None else f"from {low} to {high}"
         raise FaultsError(f"{name} must be {bound}, not {value}")
 
