@@ -190,8 +190,8 @@ def _verdict(http_status: int, code: str | None) -> Verdict:
 def _contradictory(http_status: int, by_code: Verdict) -> bool:
     """Whether the status denies the success that the code claims: not believed, since revoking again is harmless."""
     if by_code is Verdict.REVOKED:
-        return not 200 <= http_status < 300
-    return by_code is Verdict.PARTIAL and not 200 <= http_status < 500
+        return http_status // 100 != 2
+    return by_code is Verdict.PARTIAL and http_status // 100 not in (2, 4)
 
 
 def _of_status(http_status: int) -> Verdict:
@@ -334,5 +334,5 @@ def _unix_s(http_date: str | None) -> float | None:
     try:
         when = parsedate_to_datetime(http_date or "")
         return when.timestamp() if when.tzinfo else when.replace(tzinfo=UTC).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except (ValueError, OverflowError):
         return None

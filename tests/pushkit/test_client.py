@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gzip
 import json
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -197,6 +199,39 @@ async def test_a_closed_connection_is_tried_again_only_once() -> None:
         await revoke(push_kit)
         assert (await revoke(push_kit)).verdict is Verdict.RETRY
     assert len(seen.requests) == 3
+
+
+async def test_a_timeout_is_not_tried_again_at_once() -> None:
+    """A slow gateway is not helped by a second call."""
+    async with gateway(answer(), hang, timeout_s=0.2) as (push_kit, seen):
+        await revoke(push_kit)
+        assert (await revoke(push_kit)).detail == "timeout"
+    assert len(seen.requests) == 2
+
+
+async def test_a_gateway_that_went_away_is_not_knocked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection was never kept alive, however lately the gateway answered."""
+    async with wire(answer(headers=b"Connection: close\r\n")) as seen:
+        push_kit = PushKit(seen.url, 5.0, 8)
+        assert (await revoke(push_kit)).verdict is Verdict.REVOKED
+    calls = 0
+    once = PushKit._call
+
+    async def counted(*args: Any) -> Reply:
+        nonlocal calls
+        calls += 1
+        return await once(*args)
+
+    monkeypatch.setattr(PushKit, "_call", counted)
+    assert (await revoke(push_kit)).detail == "connection refused"
+    assert calls == 1
+    await push_kit.close()
+
+
+async def test_a_compressed_reply_is_not_unpacked() -> None:
+    """We ask for none, and 10 kB that unpack to 10 MB would pass the bound."""
+    async with gateway(answer(gzip.compress(OK), headers=b"Content-Encoding: gzip\r\n")) as (push_kit, _):
+        assert (await revoke(push_kit)).verdict is Verdict.RETRY
 
 
 async def test_where_no_connection_can_be_stale_none_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
