@@ -151,7 +151,7 @@ class ApacheKafka:
     def kill_node(self, number: int) -> None:
         """kill -9; returns when the process is gone. The others notice within some seconds."""
         process = self._running.pop(number)
-        with suppress(ProcessLookupError):
+        if process.poll() is None:  # else its number may be somebody else's by now
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self._nodes[number].pid_file.unlink(missing_ok=True)
