@@ -25,7 +25,10 @@ from stream.settings import Settings
 ANSWER_WITHIN_S: Final = 10.0
 _SLICE_S: Final = 2.0
 _NO_CONTROLLER_WAIT_S: Final = 0.5
-"""A cluster without a controller (the mock) never answers a describe; it is not worth more."""
+"""A cluster whose controller is none of its brokers (the mock) never answers a describe; it is not worth more."""
+
+_KNOWN_WITHIN_S: Final = 2.0
+_LOOK_AGAIN_S: Final = 0.1
 
 _HOPELESS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 _NO_ANSWER: Final = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
@@ -64,8 +67,17 @@ class Cluster:
                 if self._hopeless or time.monotonic() > deadline_s:
                     raise StartError(self._unreachable(error)) from None
             else:
-                self._answer_s = ANSWER_WITHIN_S if metadata.controller_id >= 0 else _NO_CONTROLLER_WAIT_S
+                tells = metadata.controller_id in metadata.brokers
+                self._answer_s = ANSWER_WITHIN_S if tells else _NO_CONTROLLER_WAIT_S
                 return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def counts_once_known(self, names: Iterable[str]) -> dict[str, int]:
+        """As ``partition_counts``, but waits a moment for these: what was just created is not at once known everywhere."""
+        wanted = set(names)
+        deadline_s = time.monotonic() + _KNOWN_WITHIN_S
+        while not wanted <= (counts := self.partition_counts()).keys() and time.monotonic() < deadline_s:
+            time.sleep(_LOOK_AGAIN_S)
+        return counts
 
     def describe(self, names: Iterable[str], counts: Mapping[str, int]) -> dict[str, Topic]:
         """These topics in full. Raises StartError when a broker that the cluster itself names does not answer."""
@@ -89,6 +101,7 @@ class Cluster:
             if _code(error) == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
             raise StartError(f"topic {name} cannot be created: {_said(error.args[0])}") from None
+        self.counts_once_known([name])
         return True
 
     def _id(self, asked: Future[Any]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -38,7 +38,7 @@ def look(settings: Settings) -> World:
     """Raises StartError where the broker or its topics do not do, SettingsError where librdkafka refuses a property."""
     refuse_wrong_properties(settings)
     cluster = Cluster(settings)
-    counts = cluster.partition_counts()
+    counts = cluster.counts_once_known((*settings.topics.partitioned_alike, settings.topics.dead_letter))
     _all_exist(settings.topics, counts)
     partitions = _one_count(settings.topics, counts)
     names = settings.topics.partitioned_alike
@@ -54,26 +54,40 @@ def look(settings: Settings) -> World:
 
 def refuse_wrong_properties(settings: Settings) -> None:
     """Makes each client once, without talking to anybody. Raises SettingsError with librdkafka's own words."""
+    said = _refusal(settings)
+    if said is None:
+        return
+    given = settings.kafka.properties
+    # librdkafka may name an alias of what was written, or none; what helps when it is left out is the culprit.
+    culprit = next((name for name in given if _refusal(_without(settings, name)) is None), None)
+    if culprit is None:
+        raise SettingsError(f"kafka.properties: librdkafka refuses these: {said}")
+    right = f"librdkafka refuses it: {said}"
+    raise wrong(("kafka", "properties", culprit), Given(given[culprit]), right)
+
+
+def _refusal(settings: Settings) -> str | None:
     try:
         Producer(properties.producer(settings) | {"logger": SILENT})
         for consumer in (properties.member, properties.sends):
             with closing(Consumer(consumer(settings) | {"logger": SILENT})):
                 pass
     except (KafkaException, ValueError, TypeError) as error:
-        raise _refused(settings, error) from None
+        return _hushed(settings, error.args[0].str() if isinstance(error, KafkaException) else str(error))
+    return None
 
 
-def _refused(settings: Settings, error: Exception) -> SettingsError:
-    """Names the property, if librdkafka does; a value of it that is secret is not repeated."""
-    said = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+def _without(settings: Settings, name: str) -> Settings:
+    others = {other: value for other, value in settings.kafka.properties.items() if other != name}
+    return replace(settings, kafka=replace(settings.kafka, properties=others))
+
+
+def _hushed(settings: Settings, said: str) -> str:
+    """librdkafka repeats values; a secret one is not passed on."""
     for value in settings.kafka.properties.values():
         if isinstance(value, Secret) and value.reveal():
             said = said.replace(value.reveal(), str(value))
-    guilty = max((name for name in settings.kafka.properties if name in said), key=len, default=None)
-    if guilty is None:
-        return SettingsError(f"kafka: librdkafka refuses these settings: {said}")
-    value = settings.kafka.properties[guilty]
-    return wrong(("kafka", "properties", guilty), Given(value), f"librdkafka refuses it: {said}")
+    return said
 
 
 def _all_exist(topics: TopicSettings, counts: Mapping[str, int]) -> None:

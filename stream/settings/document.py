@@ -34,11 +34,11 @@ Written by `python -m stream.settings.document` from `stream/settings/keys.py`; 
 
 One TOML file, `-c FILE`. [`config/unpush.toml`](../config/unpush.toml) holds every key with its default.
 
-- **Durations** are texts: one number and one of `ms`, `s`, `m`, `h`, `d`, such as `"500ms"`, `"10s"`, `"72h"`, `"3d"`.
+- **Durations** are texts, one number and one of `ms`, `s`, `m`, `h`, `d`: `"500ms"`, `"10s"`, `"72h"`, `"3d"`.
 - **Relative paths** are taken from the settings file's folder.
 - **Environment variables** `{PREFIX}SECTION__KEY` override the file; sections and keys may be in any case. Of an app:
   `{PREFIX}PUSH_KIT__APPS__<Client ID>__KEY_FILE`, the Client ID as it is written. Of a librdkafka property:
-  `{PREFIX}KAFKA__PROPERTIES__SASL_PASSWORD`, where `_` stands for `.`; a property whose own name has a `_` (`log_level`)
+  `{PREFIX}KAFKA__PROPERTIES__SASL_PASSWORD`, where `_` stands for `.`; a property with a `_` of its own (`log_level`)
   can be set in the file only. Numbers, `true` and `false` are written as in the file, texts without quotes.
 - **A mistake** stops the start with exit 2 and one line: the key, the value, what would be right.
 - **Secrets** come from files or the environment, and are never printed.

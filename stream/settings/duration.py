@@ -23,7 +23,7 @@ def duration_s(text: str) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """The shortest way to write it; below a millisecond is rounded."""
+    """In the largest unit up to hours that divides it; below a millisecond is rounded."""
     ms = round(seconds * 1_000)
-    unit = next((name for name, size in _UNITS_MS.items() if ms and ms % size == 0), "s")
+    unit = next((name for name in ("h", "m", "s", "ms") if ms and ms % _UNITS_MS[name] == 0), "s")
     return f"{ms // _UNITS_MS[unit]}{unit}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from stream.settings.duration import duration_s, duration_text
+from stream.settings.duration import duration_s
 from stream.settings.secret import Secret
 from stream.settings.sections import Address
 
@@ -63,7 +63,7 @@ def duration(least: str, most: str) -> Kind:
     def read(value: object) -> float:
         seconds = duration_s(_line(value))
         if not low_s <= seconds <= high_s:
-            raise ValueError(f"it must lie between {duration_text(low_s)} and {duration_text(high_s)}")
+            raise ValueError(f"it must lie between {least} and {most}")
         return seconds
 
     return Kind("duration", 'a duration in quotes, such as "500ms", "10s", "72h" or "3d"', read, suffix="_s")

@@ -1,0 +1,73 @@
+"""Contract, Settings: secrets come from files or the environment and are never printed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from stream.model import SettingsError
+from stream.settings import Secret, settings_of
+
+HUSH = "hunter2"
+
+
+def test_a_secret_shows_itself_to_reveal_alone() -> None:
+    secret = Secret(HUSH)
+    assert HUSH not in f"{secret} {secret!r} {[secret]}"
+    assert secret.reveal() == HUSH
+    assert (secret == Secret(HUSH), secret == Secret("other")) == (True, False)
+
+
+def test_settings_can_be_printed(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(HUSH)
+    settings = settings_of(
+        {
+            "kafka": {"properties": {"sasl.password": HUSH, "ssl": {"key": {"pem": HUSH}}}},
+            "http": {"token_file": "token"},
+        },
+        tmp_path,
+        {"UNPUSH__AVRO__REGISTRY_PASSWORD": HUSH, "UNPUSH__KAFKA__PROPERTIES__SSL_KEY_PASSWORD": HUSH},
+    )
+    assert HUSH not in f"{settings} {asdict(settings)}"
+    assert settings.avro.registry_password == Secret(HUSH)
+    assert settings.kafka.properties["ssl.key.pem"] == Secret(HUSH)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kafka": {"sasl_password": HUSH}},
+        {"kafka": {"properties": {"sasl.password": [HUSH]}}},
+        {"kafka": {"group_id": {"password": HUSH}}},
+        {"avro": {"registry_password": HUSH}},
+        {"avro": {"registry_url": f"http://user:{HUSH}@registry:8081"}},
+        {"push_kit": {"url": f"https://user:{HUSH}@host"}},
+        {"push_kit": {"private_key": HUSH}},
+        {"push_kit": {"timeout": f"-----BEGIN PRIVATE KEY-----{HUSH}"}},
+        {"push_kit": {"key_file": f'{{"private_key": "{HUSH}"}}\n'}},
+        {"http": {"token": HUSH}},
+        {"http": {"listen": f"Bearer {HUSH}"}},
+    ],
+)
+def test_a_mistake_with_a_secret_does_not_show_it(table: dict[str, object]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_of(table, Path(), {})
+    assert HUSH not in str(caught.value)
+    assert " = " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["KAFKA__SASL_PASSWORD", "AVRO__PASSWORD", "HTTP__TOKEN", "KAFKA__PROPERTIES"])
+def test_a_wrong_variable_with_a_secret_does_not_show_it(name: str) -> None:
+    """The likeliest slip of all: PROPERTIES__ forgotten."""
+    with pytest.raises(SettingsError) as caught:
+        settings_of({}, Path(), {f"UNPUSH__{name}": HUSH if name != "KAFKA__PROPERTIES" else "{secret: hunter2}"})
+    assert HUSH not in str(caught.value)
+    assert f"UNPUSH__{name}" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["registry_user", "registry_password"])
+def test_the_registrys_credentials_do_not_belong_in_the_file(key: str) -> None:
+    with pytest.raises(SettingsError, match=f"set UNPUSH__AVRO__{key.upper()} in the environment"):
+        settings_of({"avro": {key: HUSH}}, Path(), {})

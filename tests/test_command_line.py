@@ -1,0 +1,140 @@
+"""Contract, Commands: exit codes 0 done, 1 failed, 2 wrong usage or settings; one sentence, no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from stream import __main__ as command_line
+from stream.__main__ import COMMANDS, main
+from stream.model import SettingsError, StartError
+
+ROOT = Path(__file__).parents[1]
+
+
+def unpush(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stream", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> None:
+    """A command that ends so."""
+
+    def run(args: object) -> int:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    command = ModuleType("stream.commands.run")
+    command.__dict__.update(HELP="pretended", add_arguments=lambda parser: None, run=run)
+    monkeypatch.setitem(sys.modules, "stream.commands.run", command)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "said"),
+    [
+        (0, 0, ""),
+        (1, 1, ""),
+        (SettingsError("a.key = 1:\n it must be 2"), 2, "unpush: a.key = 1: it must be 2\n"),
+        (StartError("no broker"), 1, "unpush: no broker\n"),
+        (KeyboardInterrupt(), 1, ""),
+    ],
+)
+def test_every_ending_has_its_exit_code_and_at_most_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    outcome: int | BaseException,
+    code: int,
+    said: str,
+) -> None:
+    pretend(monkeypatch, outcome)
+    assert main(["run"]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["run"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["rnu"], ["topics"], ["topics", "-c"], ["topics", "-c", "x", "--nope"]])
+def test_wrong_usage_is_exit_2_with_a_usage_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: unpush" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1.5"])
+def test_a_partition_count_must_be_one_or_more(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["topics", "-c", "x", f"--partitions={number}"])
+    assert caught.value.code == 2
+    assert "--partitions" in capsys.readouterr().err
+
+
+def test_help_names_every_command_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  {name} " in said for name in COMMANDS)
+    heavy = "import sys; from stream.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    heavy += "print(sorted({'confluent_kafka', 'aiohttp', 'rich', 'structlog'} & set(sys.modules)))"
+    listed = subprocess.run([sys.executable, "-c", heavy], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert listed.stdout.endswith("[]\n")
+
+
+def test_the_version_is_said() -> None:
+    said = unpush("--version")
+    assert (said.returncode, said.stdout.startswith("unpush ")) == (0, True)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(name: str) -> None:
+    if not (ROOT / "stream" / "commands" / f"{name}.py").exists():
+        pytest.skip("still in work")
+    said = unpush(name, "--help")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert f"usage: unpush {name}" in said.stdout
+
+
+def test_a_wrong_setting_is_exit_2_and_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "unpush.toml"
+    file.write_text("[kafka]\nbootstrap = 'x'\n")
+    said = unpush("topics", "-c", str(file))
+    assert said.returncode == 2
+    assert said.stderr == (
+        'unpush: kafka.bootstrap = "x": there is no such key; did you mean kafka.bootstrap_servers?\n'
+    )
+
+
+_TALKS = """
+import sys, types
+from stream.__main__ import main
+sys.modules["stream.commands.run"] = types.SimpleNamespace(
+    HELP="", add_arguments=lambda parser: None, run=lambda args: print("x") or 0
+)
+sys.exit(main(["run"]))
+"""
+
+
+def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:
+    """As in `unpush topics … | head -0`."""
+    talks = subprocess.Popen(
+        [sys.executable, "-c", _TALKS], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert talks.stdout is not None
+    talks.stdout.close()
+    assert (talks.communicate(timeout=30)[1], talks.returncode) == ("", 1)
+
+
+def test_the_table_of_commands_is_the_folder_of_commands() -> None:
+    modules = {path.stem for path in (ROOT / "stream" / "commands").glob("*.py")} - {"__init__"}
+    assert modules <= set(command_line.COMMANDS)
