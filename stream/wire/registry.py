@@ -76,6 +76,8 @@ class Registry:
                 self._remember_down(what, error)
 
     def _remember_down(self, what: str, error: Exception) -> NoReturn:
+        # The client would remember an answer without a schema in it for ever.
+        self._client.clear_caches()  # type: ignore[no-untyped-call]
         sentence = f"the Schema Registry cannot be used: {_sentence(error)}"
         self._down[what] = monotonic() + ASK_AGAIN_AFTER_S, sentence
         raise RegistryDown(sentence) from None
@@ -107,7 +109,7 @@ class Registry:
             schema_id: int | None = self._client.register_schema(subject, schema)
         else:
             schema_id = self._client.lookup_schema(subject, schema).schema_id
-        self._headers[name] = head = CONFLUENT + int(schema_id or 0).to_bytes(4, "big")
+        self._headers[name] = head = CONFLUENT + _required(schema_id).to_bytes(4, "big")
         return head
 
 
@@ -124,10 +126,17 @@ def _parsed(schema_id: int, answer: RegistrySchema) -> Schema | str:
     """The schema, or why no record can be read with it."""
     if answer.schema_type not in (None, "AVRO"):
         return f"schema id {schema_id} is {answer.schema_type}, not Avro"
+    text = _required(answer.schema_str)
     try:
-        return parsed(str(answer.schema_str))
+        return parsed(text)
     except Exception as error:  # noqa: BLE001 the schema is a stranger's: json and fastavro raise what they like
         return f"schema id {schema_id} cannot be read with ({type(error).__name__})"
+
+
+def _required(answered: T | None) -> T:
+    if answered is None:
+        raise ValueError("the answer is not a Schema Registry's")
+    return answered
 
 
 def _unknown(schema_id: int) -> BadRecord:

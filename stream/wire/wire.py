@@ -69,6 +69,10 @@ class Wire:
         _require_key(key, event.message_id)
         return event
 
+    def stored_violation(self, value: bytes) -> ViolationEvent:
+        """One event whose key was found right when it was stored. Raises BadRecord, RegistryDown."""
+        return self._violations.read(value)
+
     def result(self, value: bytes) -> RevokeResult:
         """One result, its key apart. Raises BadRecord, RegistryDown."""
         return self._results.read(value)

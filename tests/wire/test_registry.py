@@ -1,0 +1,331 @@
+"""Confluent's wire format against a registry over real HTTP: known ids, unknown ids, and no registry at all."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from stream.model import BadRecord, DeadReason, RegistryDown, Send, SettingsError, Severity
+from stream.wire import Registry, Wire, registry, schemas
+from tests.wire import records
+from tests.wire.records import EVENT, HEAD, KEY, RESULT
+from tests.wire.schema_registry import SchemaRegistry
+
+TOPICS = {"MessageSent": "sends", "ViolationDetected": "violations", "RevokeResult": "results"}
+SEND = Send(HEAD, (b"t" * 112, b"u" * 112))
+
+
+@pytest.fixture
+def server() -> Iterator[SchemaRegistry]:
+    """A registry of its own for each test."""
+    with SchemaRegistry() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _ask_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "ASK_AGAIN_AFTER_S", 0.05)
+
+
+def wire_of(server: SchemaRegistry, *, write: bool = True, **settings: Any) -> Wire:
+    return Wire("confluent" if write else "single-object", Registry(server.url, TOPICS, **settings))
+
+
+def confluent(schema_id: int, schema: Any, fields: dict[str, Any]) -> bytes:
+    return b"\0" + schema_id.to_bytes(4, "big") + records.body(schemas.parsed(json.dumps(schema)), fields)
+
+
+def changed(name: str, *, without: tuple[str, ...] = (), first: Any = (), last: Any = ()) -> Any:
+    """The present schema with fields less or more."""
+    schema = json.loads(schemas.text_of(name))
+    schema["fields"] = [*first, *(each for each in schema["fields"] if each["name"] not in without), *last]
+    return schema
+
+
+def expect(reason: DeadReason, wire: Wire, value: bytes) -> str:
+    """The sentence of the BadRecord that reading this as a send raises, whichever way it is read."""
+    sentences = []
+    for read in (wire.send_head, wire.send, lambda each: wire.check_send(KEY, each)):
+        with pytest.raises(BadRecord) as error:
+            read(value)
+        assert error.value.reason is reason
+        sentences.append(str(error.value))
+    return sentences[-1]
+
+
+def test_what_is_written_in_confluents_format_is_read_again(server: SchemaRegistry) -> None:
+    """Wire formats: written is the one that the configuration names; subject `<topic>-value`."""
+    wire = wire_of(server)
+    values = wire.encode_send(SEND), wire.encode_violation(EVENT), wire.encode_result(RESULT)
+    assert [value[0] for value in values] == [0, 0, 0]
+    assert (wire.send(values[0]), wire.violation(KEY, values[1]), wire.result(values[2])) == (SEND, EVENT, RESULT)
+    assert sorted(server.subjects) == ["results-value", "sends-value", "violations-value"]
+    assert json.loads(server.schemas[1]["schema"])["fields"][0]["doc"]
+
+
+def test_an_id_is_asked_for_once(server: SchemaRegistry) -> None:
+    """Ids never change: our own cache keeps them for ever."""
+    wire, other = wire_of(server), wire_of(server, write=False)
+    values = [wire.encode_send(SEND) for _ in range(50)]
+    assert not other.plain_sends([KEY] * 50, values)
+    for value in values:
+        other.check_send(KEY, value)
+        assert other.send(value) == SEND
+        assert other.send_head(value) == HEAD
+    assert other.plain_sends([KEY] * 50, values)
+    assert server.asked == {"POST /subjects/sends-value/versions": 1, "GET /schemas/ids/1": 1}
+
+
+def test_threads_that_meet_an_unknown_id_together_ask_once(server: SchemaRegistry) -> None:
+    """Used from several threads and the event loop."""
+    value = wire_of(server).encode_send(SEND)
+    wire = wire_of(server, write=False)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(wire.send, [value] * 64)) == [SEND] * 64
+    assert server.asked["GET /schemas/ids/1"] == 1
+
+
+def test_both_formats_are_read_whatever_is_written(server: SchemaRegistry) -> None:
+    """Wire formats: told apart by the first bytes."""
+    writes_confluent, writes_single = wire_of(server), wire_of(server, write=False)
+    assert writes_confluent.send(writes_single.encode_send(SEND)) == SEND
+    assert writes_single.send(writes_confluent.encode_send(SEND)) == SEND
+
+
+def test_a_schema_may_be_looked_up_only(server: SchemaRegistry) -> None:
+    """Settings: auto_register false only looks the schema up; where it is not there, nothing is written."""
+    with pytest.raises(RegistryDown, match="40403"):
+        wire_of(server, auto_register=False).encode_result(RESULT)
+    wire_of(server).encode_result(RESULT)
+    value = wire_of(server, auto_register=False).encode_result(RESULT)
+    assert value[:5] == b"\0\0\0\0\1"
+    assert "POST /subjects/results-value" in server.asked
+
+
+def test_an_unknown_id_is_an_unknown_schema(server: SchemaRegistry) -> None:
+    """Dead letters: `unknown_schema`; asked for again only after a while."""
+    wire = wire_of(server)
+    value = b"\0\0\0\0\x07" + wire.encode_send(SEND)[5:]
+    assert "id 7" in expect(DeadReason.UNKNOWN_SCHEMA, wire, value)
+    assert server.asked["GET /schemas/ids/7"] == 1
+
+
+def test_an_id_that_comes_to_be_known_is_read(server: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may change is not believed for ever."""
+    monkeypatch.setattr(registry, "ASK_AGAIN_AFTER_S", 0.0)
+    wire = wire_of(server)
+    value = b"\0\0\0\0\x07" + wire.encode_send(SEND)[5:]
+    expect(DeadReason.UNKNOWN_SCHEMA, wire, value)
+    server.add(changed("MessageSent"), schema_id=7)
+    assert wire.send(value) == SEND
+
+
+def test_without_a_registry_a_confluent_record_is_an_unknown_schema() -> None:
+    """Dead letters: a Confluent record without a registry configured is `unknown_schema`."""
+    assert "none is set" in expect(DeadReason.UNKNOWN_SCHEMA, Wire(), b"\0\0\0\0\1rest")
+
+
+def test_confluents_format_cannot_be_written_without_a_registry() -> None:
+    """Settings: avro.write_format = "confluent" needs registry_url."""
+    with pytest.raises(SettingsError, match="registry_url"):
+        Wire("confluent", None)
+
+
+def test_known_ids_go_on_while_the_registry_is_down_and_unknown_ones_wait(server: SchemaRegistry) -> None:
+    """Issue 4: registry down, known ids go on, unknown ids wait, nothing is dropped."""
+    writer, wire = wire_of(server), wire_of(server)
+    known, unknown = writer.encode_send(SEND), writer.encode_violation(EVENT)
+    assert wire.send(known) == SEND
+    wire.encode_result(RESULT)
+    server.stop()
+    for _ in range(3):
+        with pytest.raises(RegistryDown, match="Schema Registry cannot be used"):
+            wire.violation(KEY, unknown)
+        assert wire.send(known) == SEND
+        wire.encode_result(RESULT)
+    server.start()
+    assert until_up(lambda: wire.violation(KEY, unknown)) == EVENT
+
+
+def until_up(read: Any) -> Any:
+    """What a caller does: waits and repeats."""
+    begin = perf_counter()
+    while True:
+        try:
+            return read()
+        except RegistryDown:
+            assert perf_counter() - begin < 5
+
+
+def test_a_registry_that_is_down_is_not_asked_for_every_record(
+    server: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storm of records must not hammer it."""
+    monkeypatch.setattr(registry, "ASK_AGAIN_AFTER_S", 60)
+    wire = wire_of(server)
+    server.fault = 503, {"error_code": 50301, "message": "not now"}
+    for schema_id in range(100):
+        with pytest.raises(RegistryDown, match="503"):
+            wire.send(b"\0" + schema_id.to_bytes(4, "big") + b"rest")
+    assert server.asked.total() == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        (500, {"error_code": 50001, "message": "backend"}),
+        (401, {"error_code": 40101, "message": "who are you"}),
+        (403, {"error_code": 40301, "message": "not you"}),
+        (404, {"error_code": 404, "message": "HTTP 404 Not Found"}),
+        (404, "no registry here"),
+        (200, "no schema"),
+        (200, {}),
+    ],
+)
+def test_a_registry_that_answers_badly_is_down_and_the_record_is_kept(
+    server: SchemaRegistry, fault: tuple[int, Any]
+) -> None:
+    """Never a bad record for the registry's fault; a bare 404 is another server, or another path on it."""
+    wire, value = wire_of(server), wire_of(server).encode_send(SEND)
+    server.fault = fault
+    with pytest.raises(RegistryDown):
+        wire.send(value)
+    with pytest.raises(RegistryDown):
+        wire.encode_result(RESULT)
+    server.fault = None
+    assert until_up(lambda: wire.send(value)) == SEND
+    assert until_up(lambda: wire.encode_result(RESULT))
+
+
+def test_a_registry_that_refuses_what_we_write_still_serves_what_we_read(
+    server: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An incompatible subject stops writing with one sentence; reading goes on."""
+    monkeypatch.setattr(registry, "ASK_AGAIN_AFTER_S", 60)
+    wire, value = wire_of(server), wire_of(server).encode_send(SEND)
+    server.fault = 409, {"error_code": 409, "message": "incompatible with an earlier schema"}
+    with pytest.raises(RegistryDown, match="incompatible with an earlier schema"):
+        wire.encode_result(RESULT)
+    server.fault = None
+    assert wire.send(value) == SEND
+    with pytest.raises(RegistryDown, match="incompatible"):
+        wire.encode_result(RESULT)
+
+
+def test_a_registry_that_never_answers_holds_a_record_for_two_seconds_at_most() -> None:
+    """The look-up is bounded."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        wire = Wire("single-object", Registry(f"http://127.0.0.1:{silent.getsockname()[1]}", TOPICS))
+        begin = perf_counter()
+        with pytest.raises(RegistryDown):
+            wire.send(b"\0\0\0\0\1rest")
+        assert perf_counter() - begin < registry.ANSWER_WITHIN_S + 1
+
+
+def test_credentials_are_sent_and_never_shown(server: SchemaRegistry) -> None:
+    """Secrets are never printed."""
+    wire = wire_of(server, user_info="reader:s3cret")
+    wire.encode_result(RESULT)
+    assert server.authorizations == {"Basic cmVhZGVyOnMzY3JldA=="}
+    server.fault = 401, {"error_code": 40101, "message": "no"}
+    with pytest.raises(RegistryDown) as error:
+        wire.send(b"\0\0\0\0\7rest")
+    assert "s3cret" not in f"{error.value} {wire!r} {wire._ids!r}"
+
+
+SEND_FIELDS = records.send_fields(SEND, {"k": "v"})
+NEWER: Any = {"name": "channel", "type": ["null", "string"], "default": None}
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields", "expected", "plain"),
+    [
+        (changed("MessageSent", without=("requestId", "attributes")), {}, SEND, True),
+        (changed("MessageSent", without=("notifyId",)), {}, Send(HEAD._replace(notify_id=None), SEND.tokens), True),
+        (
+            changed("MessageSent", without=("tokens",), last=(NEWER, changed("MessageSent")["fields"][-1])),
+            {},
+            SEND,
+            True,
+        ),
+        (changed("MessageSent", last=(NEWER,)), {"channel": "x"}, SEND, False),
+        (changed("MessageSent", first=(NEWER,)), {"channel": "x"}, SEND, False),
+    ],
+)
+def test_a_send_of_an_older_or_newer_schema_is_read_as_ours(
+    server: SchemaRegistry, schema: Any, fields: dict[str, Any], expected: Send, plain: bool
+) -> None:
+    """Wire formats: writer schemas are resolved against ours; the cheap look knows those that keep our order."""
+    wire = wire_of(server)
+    value = confluent(server.add(schema), schema, SEND_FIELDS | fields)
+    wire.check_send(KEY, value)
+    assert wire.send(value) == expected
+    assert wire.send_head(value) == expected.head
+    assert wire.plain_sends([KEY, KEY], [value, value]) is plain
+    with pytest.raises(BadRecord, match="1 bytes follow"):
+        wire.send(value + b"\1")
+    with pytest.raises(BadRecord) as error:
+        wire.check_send(b"m-2", value)
+    assert error.value.reason is DeadReason.KEY
+
+
+def test_an_unknown_severity_reads_as_medium_and_an_unknown_status_is_invalid(server: SchemaRegistry) -> None:
+    """Values: an unknown status must never pass for CONFIRMED."""
+    wire, schema = wire_of(server), changed("ViolationDetected")
+    for at, symbol in ((2, "URGENT"), (3, "SUSPECTED")):
+        schema["fields"][at]["type"]["symbols"].append(symbol)
+    schema_id = server.add(schema)
+    fields = records.event_fields(EVENT)
+    urgent = wire.violation(KEY, confluent(schema_id, schema, fields | {"severity": "URGENT"}))
+    assert urgent == EVENT._replace(severity=Severity.MEDIUM)
+    with pytest.raises(BadRecord) as error:
+        wire.violation(KEY, confluent(schema_id, schema, fields | {"status": "SUSPECTED"}))
+    assert error.value.reason is DeadReason.INVALID
+
+
+def test_a_violation_without_the_optional_fields_gets_their_defaults(server: SchemaRegistry) -> None:
+    """Values: severity MEDIUM, status CONFIRMED, reason "", detector null."""
+    wire, schema = wire_of(server), changed("ViolationDetected", without=("severity", "status", "reason", "detector"))
+    event = wire.violation(KEY, confluent(server.add(schema), schema, records.event_fields(EVENT)))
+    assert event == EVENT._replace(severity=Severity.MEDIUM, reason="")
+
+
+def test_a_result_of_a_newer_schema_is_read_as_ours(server: SchemaRegistry) -> None:
+    """An instance of a later version may write to the same topic."""
+    wire, schema = wire_of(server), changed("RevokeResult", first=(NEWER,))
+    value = confluent(server.add(schema), schema, records.result_fields(RESULT) | {"channel": "x"})
+    assert wire.result(value) == RESULT
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        changed("MessageSent", without=("clientId",)),
+        changed("MessageSent", without=("clientId",), first=({"name": "clientId", "type": "int"},)),
+        changed("MessageSent", last=({"name": "bomb", "type": {"type": "array", "items": "null"}},)),
+        changed("ViolationDetected"),
+        {"type": "record", "name": "MessageSent", "fields": [{"name": "messageId", "type": "Unheard"}]},
+        "string",
+        {"type": "enum", "name": "E", "symbols": ["A"]},
+        ["null", "string"],
+    ],
+)
+def test_a_writers_schema_that_cannot_become_ours_makes_the_record_undecodable(
+    server: SchemaRegistry, schema: Any
+) -> None:
+    """Dead letters: `decode`; an array of null in five bytes is never resolved."""
+    schema_id = server.add(schema)
+    value = b"\0" + schema_id.to_bytes(4, "big") + Wire().encode_send(SEND)[10:] + b"\xfe\xff\xff\xff\x0f"
+    expect(DeadReason.DECODE, wire_of(server), value)
+
+
+def test_a_schema_that_is_not_avro_makes_the_record_undecodable(server: SchemaRegistry) -> None:
+    """A registry also holds JSON Schema and Protobuf."""
+    schema_id = server.add({"type": "object"}, kind="JSON")
+    assert "JSON, not Avro" in expect(DeadReason.DECODE, wire_of(server), b"\0" + schema_id.to_bytes(4, "big") + b"{}")
