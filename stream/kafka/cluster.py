@@ -54,7 +54,7 @@ class Cluster:
         self._reasons: list[KafkaError] = []
         ours = {"logger": SILENT, "error_cb": self._reasons.append}
         self._client = AdminClient(properties.admin(settings) | ours)
-        self._answer_s = ANSWER_WITHIN_S
+        self._tells = True
 
     def partition_counts(self) -> dict[str, int]:
         """Every topic that can be seen. Raises StartError when no broker answers in time."""
@@ -67,12 +67,11 @@ class Cluster:
                 if self._hopeless or time.monotonic() > deadline_s:
                     raise StartError(self._unreachable(error)) from None
             else:
-                tells = metadata.controller_id in metadata.brokers
-                self._answer_s = ANSWER_WITHIN_S if tells else _NO_CONTROLLER_WAIT_S
+                self._tells = metadata.controller_id in metadata.brokers
                 return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def counts_once_known(self, names: Iterable[str]) -> dict[str, int]:
-        """As ``partition_counts``, but waits a moment for these: what was just created is not at once known everywhere."""
+        """As ``partition_counts``, but waits a moment for these: what was just created is not known everywhere."""
         wanted = set(names)
         deadline_s = time.monotonic() + _KNOWN_WITHIN_S
         while not wanted <= (counts := self.partition_counts()).keys() and time.monotonic() < deadline_s:
@@ -100,6 +99,7 @@ class Cluster:
         except KafkaException as error:
             if _code(error) == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
+            self._refuse_strange_addresses(error)
             raise StartError(f"topic {name} cannot be created: {_said(error.args[0])}") from None
         self.counts_once_known([name])
         return True
@@ -116,10 +116,18 @@ class Cluster:
         try:
             return asked.result(timeout=2 * ANSWER_WITHIN_S)
         except KafkaException as error:
-            if _code(error) in _NO_ANSWER and self._answer_s == ANSWER_WITHIN_S:
-                self._client.poll(0)
-                raise StartError(self._half_reachable(error)) from None
+            self._refuse_strange_addresses(error)
             return None
+
+    def _refuse_strange_addresses(self, error: KafkaException) -> None:
+        """Metadata came from the address we were given, all else goes to those that the brokers advertise."""
+        if _code(error) in _NO_ANSWER and self._tells:
+            self._client.poll(0)
+            raise StartError(self._half_reachable(error)) from None
+
+    @property
+    def _answer_s(self) -> float:
+        return ANSWER_WITHIN_S if self._tells else _NO_CONTROLLER_WAIT_S
 
     @property
     def _hopeless(self) -> bool:

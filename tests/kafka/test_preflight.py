@@ -189,6 +189,19 @@ def test_a_tls_client_at_a_plain_listener_is_told_so(kafka: ApacheKafka, monkeyp
         look(settings_for(kafka.bootstrap_servers, None, **{"security.protocol": "ssl"}))
 
 
+def test_brokers_that_call_themselves_by_an_unknown_name_are_the_reason_given(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best-known trap of Kafka in containers: the first answer comes, nothing after it."""
+    monkeypatch.setattr(cluster, "ANSWER_WITHIN_S", 1.5)
+    with ApacheKafka(properties={"advertised.listeners": "PLAINTEXT://kafka.invalid:9092"}) as strange:
+        monkeypatch.setenv("UNPUSH__KAFKA__BOOTSTRAP_SERVERS", strange.bootstrap_servers)
+        assert main(["topics", "-c", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert "advertised.listeners" in said
+    assert "kafka.invalid" in said
+
+
 def test_topics_creates_what_is_missing_once_and_as_the_contract_says(
     kafka: ApacheKafka, topics: FreshTopics, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
