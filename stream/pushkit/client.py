@@ -66,6 +66,7 @@ class PushKit:
     """The gateway. Made inside a running loop, closed by :meth:`close`; at most ``max_connections`` calls at a time.
 
     More calls than that wait for a connection, and their waiting counts towards the timeout: bound them outside.
+    Raises ValueError for a ``url`` that is none.
     """
 
     __slots__ = ("_base", "_doors", "_heard_s", "_session")
@@ -73,7 +74,7 @@ class PushKit:
     def __init__(
         self, url: str, timeout_s: float, max_connections: int, session_factory: SessionFactory = pooled_session
     ) -> None:
-        self._base = url.rstrip("/")
+        self._base = str(URL(url)).rstrip("/")
         self._session = session_factory(timeout_s, max_connections)
         self._doors: dict[tuple[str, int], tuple[URL, CIMultiDict[str]]] = {}
         self._heard_s = float("-inf")
@@ -123,7 +124,7 @@ class PushKit:
         """URL and headers, made once per app, push type and JWT."""
         door = self._doors.get((client_id, push_type))
         if door is None or door[1][hdrs.AUTHORIZATION] != authorization:
-            url = URL(f"{self._base}/v1/{quote(client_id, safe='')}/messages:revoke", encoded=True)
+            url = URL(f"{self._base}/v1/{quote(client_id, safe='', errors='replace')}/messages:revoke", encoded=True)
             door = self._doors[client_id, push_type] = (url, _headers(push_type, authorization))
         return door
 

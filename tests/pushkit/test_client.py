@@ -71,6 +71,14 @@ async def test_a_client_id_cannot_leave_its_place_in_the_path() -> None:
     assert seen.requests[0][0].startswith("POST /v1/a%2Fb%3Fc%23d%20%C3%A9/messages:revoke HTTP/1.1\r\n")
 
 
+async def test_a_url_that_is_none_is_refused_before_any_call() -> None:
+    """The client never raises in a call, so it does when it is made."""
+    with pytest.raises(ValueError, match="IPv6"):
+        PushKit("http://[", 5.0, 8)
+    async with gateway(answer()) as (push_kit, _):
+        assert (await revoke(push_kit, "\udcff")).verdict is Verdict.REVOKED
+
+
 async def test_a_new_jwt_is_sent_from_the_next_call_on() -> None:
     """RENEW: headers are ready-made, but not for longer than their JWT."""
     async with gateway(answer()) as (push_kit, seen):
