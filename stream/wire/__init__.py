@@ -1,6 +1,5 @@
 """Bytes become records, records become bytes: Avro in single-object encoding and in Confluent's wire format."""
 
-from stream.wire.registry import Registry
 from stream.wire.wire import Wire
 
-__all__ = ["Registry", "Wire"]
+__all__ = ["Wire"]

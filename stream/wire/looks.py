@@ -40,31 +40,37 @@ class Looks:
         self._by_header: dict[bytes, Beginnings] = {ours: _beginnings(ours)}
 
     def all_plain(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> bool:
-        """Whether every record of the batch passes, all in one schema seen before; asks nobody."""
+        """Whether every record of the batch passes, all in one schema learned before."""
         if not values or values[0] is None or len(keys) != len(values):
             return not values and not keys
         beginnings = self._seen(values[0])
         try:
             starts = map(add, map(beginnings.__getitem__, map(len, keys)), keys)  # type: ignore[arg-type]
             return all(map(bytes.startswith, values, starts)) and all(map(bytes.endswith, values, repeat(b"\0")))  # type: ignore[arg-type]
-        except (TypeError, IndexError):  # a key or value that is null; a key too long for the table, a schema not seen
+        except (
+            TypeError,
+            IndexError,
+        ):  # a null; a key longer than the table, an unlearned schema
             return False
 
     def plain(self, key: bytes, value: bytes) -> bool:
-        """Whether this record passes. Raises BadRecord ``wire_format``, ``unknown_schema``; RegistryDown."""
-        beginnings = self._seen(value) or self._learn(header_of(value))
+        """Whether this record passes, in any schema learned before."""
+        beginnings = self._seen(value)
         return len(key) < len(beginnings) and value.startswith(beginnings[len(key)] + key) and value.endswith(b"\0")
+
+    def learn(self, value: bytes) -> None:
+        """Looks at sends of this record's schema from now on. Only for a record that was decoded whole.
+
+        A schema that no record of can become ours is so never trusted for its looks.
+        """
+        head = header_of(value)
+        if head not in self._by_header:
+            plain = is_plain_send(writer_schema(head, self._registry))
+            self._by_header[head] = _beginnings(head) if plain else ()
 
     def _seen(self, value: bytes) -> Beginnings:
         by_header = self._by_header
         return by_header.get(value[:SINGLE_OBJECT_HEADER_BYTES]) or by_header.get(value[:CONFLUENT_HEADER_BYTES]) or ()
-
-    def _learn(self, head: bytes) -> Beginnings:
-        found = self._by_header.get(head)
-        if found is None:
-            plain = is_plain_send(writer_schema(head, self._registry))
-            found = self._by_header[head] = _beginnings(head) if plain else ()
-        return found
 
 
 def _beginnings(head: bytes) -> Beginnings:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart, Severity
 from stream.wire.foreign import resolution
 from stream.wire.primitives import (
+    INT_MAX,
     long,
     optional_long,
     optional_text,
@@ -19,16 +20,16 @@ from stream.wire.primitives import (
     read_optional_long,
     read_optional_text,
     read_text,
-    require_int,
     text,
 )
 from stream.wire.readers import Reader
 from stream.wire.schemas import Schema, present
-from stream.wire.validity import require_filled
+from stream.wire.validity import invalid, require_filled, require_time
 
 NAME: Final = "RevokeResult"
 
 _OUTCOMES: Final = tuple(Outcome)
+_PART_FIELDS: Final = ("partition", "offset", "firstToken", "tokenCount")
 _OUTCOME_BYTES: Final = {outcome: long(index) for index, outcome in enumerate(_OUTCOMES)}
 
 
@@ -131,6 +132,12 @@ def _valid(result: RevokeResult) -> RevokeResult:
     require_filled("resultId", result.result_id)
     require_filled("violationId", result.violation_id)
     require_filled("messageId", result.message_id)
+    require_time("detectedAt", result.detected_at_ms)
+    require_time("startedAt", result.started_at_ms)
+    require_time("completedAt", result.completed_at_ms)
+    wrong = _beyond_32_bits(result)
+    if wrong:
+        raise invalid(wrong)
     return result
 
 
@@ -142,7 +149,7 @@ def result_reader(writer: Schema) -> Reader[RevokeResult]:
 
 def _result_of(fields: dict[str, Any]) -> RevokeResult:
     """The fields' order is the schema's, whoever wrote the record: values are taken by name."""
-    values = {name: fields[name] for name in _FIELDS}
+    values = {field["name"]: fields[field["name"]] for field in present(NAME)["fields"]}
     values.update(
         severity=Severity[fields["severity"]],
         outcome=Outcome[fields["outcome"]],
@@ -154,13 +161,11 @@ def _result_of(fields: dict[str, Any]) -> RevokeResult:
     return _valid(RevokeResult(*values.values()))
 
 
-_FIELDS: Final = tuple(field["name"] for field in present(NAME)["fields"])
-_PART_FIELDS: Final = ("partition", "offset", "firstToken", "tokenCount")
-
-
 def result_written(result: RevokeResult) -> bytes:
     """A result as the present schema writes it. Raises ValueError for a number that no reader could read."""
-    _require_ints(result)
+    wrong = _beyond_32_bits(result)
+    if wrong:
+        raise ValueError(wrong)
     return b"".join(
         (
             text(result.result_id),
@@ -191,14 +196,17 @@ def result_written(result: RevokeResult) -> bytes:
     )
 
 
-def _require_ints(result: RevokeResult) -> None:
+def _beyond_32_bits(result: RevokeResult) -> str | None:
+    """What is wrong with the numbers that have 32 bits or cannot be negative; None where nothing is."""
     for part in result.sends:
-        if (part.partition | part.first_token | part.token_count) >> 31:
-            raise ValueError(f"a part of a send is beyond 32 bits: {part}")
+        if (part.partition | part.first_token | part.token_count) >> 31 or part.offset < 0:
+            return f"a number is negative or beyond 32 bits: {part}"
     if (result.tokens_requested | result.tokens_revoked | result.attempts | (result.http_status or 0)) >> 31:
-        raise ValueError(f"a count of result {result.result_id} is beyond 32 bits")
-    require_int("notifyId", result.notify_id)
-    require_int("pushType", result.push_type)
+        return "a count is negative or beyond 32 bits"
+    for name, number in ("notifyId", result.notify_id), ("pushType", result.push_type):
+        if number is not None and not -INT_MAX - 1 <= number <= INT_MAX:
+            return f"{name} {number} is beyond 32 bits"
+    return None
 
 
 def _parts_written(parts: tuple[SendPart, ...]) -> bytes:

@@ -6,22 +6,18 @@ status never as CONFIRMED. Errors are those of ``primitives`` and BadRecord.
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any, Final, cast
-
-from fastavro.schema import parse_schema
+from typing import Any, Final
 
 from stream.model import Severity, Status, ViolationEvent
 from stream.wire.foreign import resolution
 from stream.wire.primitives import long, optional_text, read_long, read_optional_text, read_text, text
 from stream.wire.readers import Reader
 from stream.wire.schemas import Schema, present
-from stream.wire.validity import invalid, require_filled, require_time
+from stream.wire.validity import require_filled, require_time
 
 NAME: Final = "ViolationDetected"
 
 _STATUSES: Final = tuple(Status)
-_UNKNOWN: Final = "UNKNOWN"
 _STATUS_BYTES: Final = {status: long(index) for index, status in enumerate(_STATUSES)}
 
 
@@ -53,21 +49,11 @@ def _valid(event: ViolationEvent) -> ViolationEvent:
 
 def violation_reader(writer: Schema) -> Reader[ViolationEvent]:
     """How to read events of another schema. Raises ValueError for one that must not be read with."""
-    other = resolution(writer, _status_by_name(present(NAME)))
+    other = resolution(writer, present(NAME))
     return lambda data, at: _event_of(other.read_whole(data, at))
 
 
-def _status_by_name(schema: Schema) -> Schema:
-    """The present schema, except that a status nobody knows has a name: the record is invalid then, not undecodable."""
-    schema = deepcopy(schema)
-    (status,) = (field["type"] for field in schema["fields"] if field["name"] == "status")
-    status.update(symbols=[*status["symbols"], _UNKNOWN], default=_UNKNOWN)
-    return cast("Schema", parse_schema({k: v for k, v in schema.items() if not k.startswith("__")}))
-
-
 def _event_of(fields: dict[str, Any]) -> ViolationEvent:
-    if fields["status"] == _UNKNOWN:
-        raise invalid("the status is none of CONFIRMED, WITHDRAWN, APPROVED")
     event = ViolationEvent(
         fields["violationId"],
         fields["messageId"],

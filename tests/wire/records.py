@@ -54,13 +54,13 @@ sends = st.builds(Send, heads, tokens)
 events = st.builds(
     ViolationEvent, ids, ids, st.sampled_from(Severity), st.sampled_from(Status), texts, optional(texts), times
 )
-parts = st.lists(st.builds(SendPart, counts, longs, counts, counts), max_size=5).map(tuple)
+parts = st.lists(st.builds(SendPart, counts, st.integers(0, 2**63 - 1), counts, counts), max_size=5).map(tuple)
 rejected = st.lists(st.builds(RejectedToken, texts, texts), max_size=5).map(tuple)
 results = st.builds(
     RevokeResult,
-    *(ids, ids, ids, st.sampled_from(Severity), texts, longs, st.sampled_from(Outcome)),
+    *(ids, ids, ids, st.sampled_from(Severity), texts, times, st.sampled_from(Outcome)),
     *(optional(texts), optional(counts), optional(ints), parts, counts, counts, rejected, counts),
-    *(optional(counts), optional(texts), optional(texts), optional(texts), longs, longs, st.booleans(), longs, longs),
+    *(optional(counts), optional(texts), optional(texts), optional(texts), longs, longs, st.booleans(), times, times),
 )
 
 

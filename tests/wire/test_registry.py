@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from stream.model import BadRecord, DeadReason, RegistryDown, Send, SettingsError, Severity
-from stream.wire import Registry, Wire, registry, schemas
+from stream.wire import Wire, registry, schemas
+from stream.wire.registry import Registry
 from tests.wire import records
 from tests.wire.records import EVENT, HEAD, KEY, RESULT
 from tests.wire.schema_registry import SchemaRegistry
