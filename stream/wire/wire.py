@@ -76,8 +76,10 @@ class Wire:
         """One event whose key was found right when it was stored. Raises BadRecord, RegistryDown."""
         return self._violations.read(value)
 
-    def result(self, value: bytes) -> RevokeResult:
+    def result(self, value: bytes | None) -> RevokeResult:
         """One result, its key apart. Raises BadRecord, RegistryDown."""
+        if value is None:
+            _refuse_null()
         return self._results.read(value)
 
     def encode_send(self, send: Send) -> bytes:

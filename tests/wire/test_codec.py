@@ -131,11 +131,40 @@ def test_a_violation_that_means_nothing_is_invalid(change: dict[str, Any]) -> No
     assert reason_of(error) is DeadReason.INVALID
 
 
-def test_a_violation_without_a_value_is_invalid() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resultId": ""},
+        {"violationId": ""},
+        {"completedAt": 2**62},
+        {"attempts": -1},
+        {"tokensRequested": 2**31},
+        {"notifyId": 2**31},
+        {"sends": [{"partition": -1, "offset": 0, "firstToken": 0, "tokenCount": 1}]},
+        {"sends": [{"partition": 0, "offset": -1, "firstToken": 0, "tokenCount": 1}]},
+    ],
+)
+def test_a_result_with_impossible_numbers_is_invalid(change: dict[str, Any]) -> None:
+    """The ledger builds the store's keys from them: what no store can hold must not reach it."""
+    value = records.written_by_a_careless_writer(
+        schemas.present("RevokeResult"), records.result_fields(RESULT) | change
+    )
+    with pytest.raises(BadRecord) as error:
+        wire.result(value)
+    assert reason_of(error) is DeadReason.INVALID
+
+
+@pytest.mark.parametrize("read", [partial(wire.violation, KEY), partial(wire.check_send, KEY), wire.result])
+def test_a_record_without_a_value_is_invalid(read: Callable[[bytes | None], object]) -> None:
     """Dead letters: a null value is `invalid`."""
     with pytest.raises(BadRecord) as error:
-        wire.violation(KEY, None)
+        read(None)
     assert reason_of(error) is DeadReason.INVALID
+
+
+def test_a_stored_violation_is_read_without_its_key() -> None:
+    """It was compared with the key before it was stored."""
+    assert wire.stored_violation(wire.encode_violation(EVENT)) == EVENT
 
 
 @pytest.mark.parametrize("key", [None, b"", b"m-2", b"\xff"])

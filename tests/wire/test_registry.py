@@ -290,6 +290,46 @@ def test_an_unknown_severity_reads_as_medium_and_an_unknown_status_is_invalid(se
     assert error.value.reason is DeadReason.INVALID
 
 
+@pytest.mark.parametrize("at", [8, 9])
+@pytest.mark.parametrize("index", [b"\x01", b"\x08"])
+def test_an_index_without_a_symbol_is_undecodable_whoever_wrote_it(
+    server: SchemaRegistry, at: int, index: bytes
+) -> None:
+    """fastavro takes -1 for the last symbol: a damaged CONFIRMED must not become APPROVED."""
+    wire, schema = wire_of(server), changed("ViolationDetected", last=(NEWER,))
+    value = confluent(server.add(schema), schema, records.event_fields(EVENT) | {"channel": None})
+    assert wire.violation(KEY, value) == EVENT
+    with pytest.raises(BadRecord, match="no symbol with the index") as error:
+        wire.violation(KEY, value[: 5 + at] + index + value[5 + at + 1 :])
+    assert error.value.reason is DeadReason.DECODE
+
+
+def test_an_enum_used_twice_by_a_writer_is_still_read(server: SchemaRegistry) -> None:
+    """A later field may name the type that an earlier one defines."""
+    wire = wire_of(server)
+    schema = changed("ViolationDetected", last=({"name": "before", "type": "Severity", "default": "LOW"},))
+    value = confluent(server.add(schema), schema, records.event_fields(EVENT) | {"before": "HIGH"})
+    assert wire.violation(KEY, value) == EVENT
+
+
+def test_an_enum_of_another_name_is_undecodable(server: SchemaRegistry) -> None:
+    """Avro resolves enums by name."""
+    wire, schema = wire_of(server), changed("ViolationDetected")
+    schema["fields"][2]["type"]["name"] = "Urgency"
+    with pytest.raises(BadRecord, match="another enum") as error:
+        wire.violation(KEY, confluent(server.add(schema), schema, records.event_fields(EVENT)))
+    assert error.value.reason is DeadReason.DECODE
+
+
+def test_a_schema_that_cannot_become_ours_is_never_trusted_for_its_looks(server: SchemaRegistry) -> None:
+    """Its sends begin with the key and end with a list, and still every one is a bad record at once."""
+    wire, schema = wire_of(server), changed("MessageSent", without=("clientId",))
+    value = confluent(server.add(schema), schema, SEND_FIELDS)
+    for _ in range(2):
+        assert not wire.plain_sends([KEY], [value])
+        assert "fit" in expect(DeadReason.DECODE, wire, value)
+
+
 def test_a_violation_without_the_optional_fields_gets_their_defaults(server: SchemaRegistry) -> None:
     """Values: severity MEDIUM, status CONFIRMED, reason "", detector null."""
     wire, schema = wire_of(server), changed("ViolationDetected", without=("severity", "status", "reason", "detector"))
