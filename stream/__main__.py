@@ -78,7 +78,10 @@ def _failed(error: UnpushError, code: int) -> int:
 
 
 def _nobody_reads() -> int:
-    """Python flushes stdout once more at its end; that must not complain either."""
+    """Python flushes stdout once more at its end; that must not complain either.
+
+    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
