@@ -1,6 +1,6 @@
 """The look at the broker before anything starts.
 
-Promised: whoever gets a World can read and write all four topics' names, and the first three have one partition count.
+Promised: whoever gets a World has all four topics, and the first three have one partition count and are not compacted.
 Not promised: that it stays so; a topic made anew is found at each arrival of a shard, by its id.
 """
 
