@@ -79,6 +79,14 @@ class DeadReason(Enum):
     KEY = "key"
 
 
+class Topic(IntEnum):
+    """The three topics a shard is a partition of."""
+
+    SENDS = 1
+    VIOLATIONS = 2
+    RESULTS = 3
+
+
 class Severity(IntEnum):
     """The higher is revoked first; the numbers are the Avro enum's indexes."""
 

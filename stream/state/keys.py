@@ -21,10 +21,11 @@ width: a whole bucket leaves by ``delete_range``.
 from __future__ import annotations
 
 import struct
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 import xxhash
+
+from stream.model import Topic
 
 PREFIX_BYTES: Final = 15
 DATA_KINDS: Final = (b"S", b"E", b"M", b"J", b"D")
@@ -32,19 +33,13 @@ DATA_KINDS: Final = (b"S", b"E", b"M", b"J", b"D")
 
 _HEAD: Final = struct.Struct(">cHI")
 _TWO: Final = struct.Struct(">QQ")
+pack_stamp = _TWO.pack
+"""``pack_stamp(offset, timestamp_ms) -> 16 bytes``, the end of a send's or an event's key; neither may be negative."""
 _MARK: Final = struct.Struct(">QIQ")
 _ONE: Final = struct.Struct(">Q")
 
 digest_of = xxhash.xxh3_64_digest
 """``digest_of(message_id_bytes) -> 8 bytes``; C speed, the same in every process."""
-
-
-class Topic(IntEnum):
-    """The three topics a shard is a partition of."""
-
-    SENDS = 1
-    VIOLATIONS = 2
-    RESULTS = 3
 
 
 class Stamp(NamedTuple):

@@ -21,6 +21,7 @@ from rocksdict import (
     MemtableFactory,
     Options,
     Rdict,
+    RdictIter,
     ReadOptions,
     SliceTransform,
     WriteBatch,
@@ -50,7 +51,7 @@ class Store:
         except Exception as error:
             raise _opening_error(path, error) from None
         self._writing = WriteOptions()
-        self._writing.disable_wal = True
+        self._writing.disable_wal = True  # type: ignore[method-assign,assignment]  # a property; the stub says method
         self._writing.no_slowdown = True
         self._one_prefix = ReadOptions()
         self._one_prefix.set_prefix_same_as_start(True)
@@ -74,22 +75,20 @@ class Store:
     def get(self, key: bytes) -> bytes | None:
         """The value of one key. Raises StoreCorrupt."""
         try:
-            return self._db.get(key)  # type: ignore[no-any-return]
+            return self._db.get(key)
         except Exception as error:
             raise StoreCorrupt(f"reading the store failed: {error}") from None
 
-    def scan(self, prefixes: Iterable[bytes]) -> Iterator[Put]:
-        """All pairs of each 15-byte prefix in turn, by key. Raises StoreCorrupt; a corrupt block never ends a scan quietly."""
-        cursor = self._db.iter(self._one_prefix)
-        for prefix in prefixes:
-            cursor.seek(prefix)
-            while cursor.valid():
-                key = cursor.key()
-                if not key.startswith(prefix):
-                    break
-                yield key, cursor.value()
-                cursor.next()
-            _sound(cursor)
+    def scan(self, prefixes: Iterable[bytes], after: bytes = b"") -> Iterator[Put]:
+        """All pairs of each 15-byte prefix in turn, by key, beginning behind the key ``after``.
+
+        Raises StoreCorrupt: a corrupt block never ends a scan quietly. A view of the moment of the call.
+        """
+        return _walk_each(self._db.iter(self._one_prefix), prefixes, after)
+
+    def scan_from(self, prefix: bytes, start: bytes) -> Iterator[Put]:
+        """The pairs of one prefix from the key ``start`` on. Raises StoreCorrupt."""
+        yield from _walk(self._db.iter(self._one_prefix), prefix, start)
 
     def scan_kind(self, kind: bytes, shard: int) -> Iterator[Put]:
         """All pairs of one kind in one shard, by key. Slow beside ``scan``; raises StoreCorrupt."""
@@ -175,7 +174,7 @@ def _options() -> Options:
 def _memtables(options: Options) -> None:
     # Hashing by prefix costs a third of a skip list's insertion; it rules out concurrent writers inside one write group.
     options.set_prefix_extractor(SliceTransform.create_fixed_prefix(PREFIX_BYTES))
-    options.set_memtable_factory(MemtableFactory.hash_link_list(100_003))
+    options.set_memtable_factory(MemtableFactory.hash_link_list(100_003))  # type: ignore[call-arg]  # the stub forgot the argument
     options.set_allow_concurrent_memtable_write(False)
     options.set_write_buffer_size(MEMTABLE_BYTES)
     options.set_max_write_buffer_number(MEMTABLES)
@@ -199,6 +198,22 @@ def _blobs(options: Options) -> None:
 
 def _after(kind: bytes, shard: int) -> bytes:
     return head(kind, shard + 1, 0) if shard < 0xFFFF else bytes([kind[0] + 1])
+
+
+def _walk_each(cursor: RdictIter, prefixes: Iterable[bytes], after: bytes) -> Iterator[Put]:
+    for prefix in prefixes:
+        yield from _walk(cursor, prefix, max(prefix, after + b"\0" if after else prefix))
+
+
+def _walk(cursor: RdictIter, prefix: bytes, start: bytes) -> Iterator[Put]:
+    cursor.seek(start)
+    while cursor.valid():
+        key = cursor.key()
+        if not key.startswith(prefix):
+            break
+        yield key, cursor.value()
+        cursor.next()
+    _sound(cursor)
 
 
 def _sound(cursor: object) -> None:

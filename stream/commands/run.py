@@ -1,0 +1,79 @@
+"""``unpush run``: the service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from stream.kafka.preflight import look
+from stream.operate import log as logs
+from stream.service.story import Service
+from stream.settings import Settings, load_settings
+
+HELP = "run the service: revoke what violations name, until it is stopped"
+
+SWITCH_S = 0.0005
+"""How soon a thread that waits for the GIL gets it: readers and calls share it, and a tenth of the default serves calls better."""
+
+log = structlog.get_logger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``unpush run`` takes."""
+    parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="everything but the calls, beside the real service: a group and a store of its own"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 after a drain. Raises SettingsError, StartError."""
+    settings = load_settings(args.config, os.environ)
+    logs.configure(settings.log.level, settings.log.format)
+    if args.dry_run:
+        settings = dry(settings)
+    sys.setswitchinterval(SWITCH_S)
+    uvloop.run(serve(settings, dry_run=args.dry_run))
+    return 0
+
+
+def dry(settings: Settings) -> Settings:
+    """The settings of the dry run that stands beside the real service."""
+    path = settings.store.path
+    return replace(
+        settings,
+        kafka=replace(settings.kafka, group_id=f"{settings.kafka.group_id}-dry-run"),
+        store=replace(settings.store, path=path.with_name(f"{path.name}-dry-run")),
+    )
+
+
+async def serve(settings: Settings, *, dry_run: bool) -> None:
+    """Look at the world, run the service until a signal, drain. Raises StartError."""
+    world = await asyncio.to_thread(look, settings)
+    async with Service(settings, world, dry=dry_run) as service:
+        _on_signals(service)
+        log.info("started", partitions=world.partitions, group_id=settings.kafka.group_id, dry_run=dry_run)
+        await service.run()
+    log.info("stopped")
+
+
+def _on_signals(service: Service) -> None:
+    loop = asyncio.get_running_loop()
+    told: list[signal.Signals] = []
+
+    def stop(received: signal.Signals) -> None:
+        if told:
+            os._exit(1)  # a second signal means now; nothing is lost, the next owner goes on
+        told.append(received)
+        service.stop()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop, each)

@@ -1,0 +1,203 @@
+"""The group member: violations come to it, and with them the shards.
+
+It has a thread of its own, which alone polls and closes the consumer. Promised: a shard is handed to ``arrive`` before any record of it,
+and ``leave`` returns before the broker gives it to another (unless the broker has done so already: then it is ``lost``). The offsets that
+it commits are for lag tools only; no start uses them. Not promised: that the broker stops a member that lost a shard from writing for it;
+the shard's fence does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.model import Fenced, Topic
+
+WAIT_S: Final = 0.2
+BATCH: Final = 500
+COMMIT_EVERY_S: Final = 5.0
+RECOMMIT_EVERY_S: Final = 3600.0
+"""The broker forgets offsets of topics that nobody subscribes to; message-sent is one."""
+
+log = structlog.get_logger(__name__)
+
+
+class Shards(Protocol):
+    """What the member tells of shards."""
+
+    def arrive(self, ends: Mapping[int, Mapping[Topic, int]]) -> None:
+        """These shards are ours now; ``ends``: per shard and topic, the end that can be read at this moment."""
+
+    def leave(self, shards: list[int]) -> None:
+        """These shards go: finish what can be finished within seconds, fence them, return."""
+
+    def lost(self, shards: list[int]) -> None:
+        """These shards are another's already: fence them at once."""
+
+    def positions(self) -> Mapping[Place, int]:
+        """What to commit, for lag tools."""
+
+
+class Membership:
+    """See the module's words."""
+
+    def __init__(
+        self,
+        properties: dict[str, Any],
+        names: Mapping[Topic, str],
+        take: Take,
+        shards: Shards,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._consumer = Consumer(properties)
+        self._names = names
+        self._topics = {name: topic for topic, name in names.items()}
+        self._take, self._shards, self._failed = take, shards, failed
+        self._at: dict[Place, int] = {}
+        self._standing = Standing(self._consumer, {Topic.VIOLATIONS: names[Topic.VIOLATIONS]})
+        self._stop = threading.Event()
+        self._commit_at_s = 0.0
+        self._committed: dict[Place, int] = {}
+        self._committed_s = 0.0
+        self.joined = False
+        self.thread = threading.Thread(target=self._run, name="membership", daemon=True)
+
+    def stop(self) -> None:
+        """Leave the group, which hands the shards to ``leave`` first, and close; waits for it."""
+        self._stop.set()
+        if self.thread.is_alive():
+            self.thread.join(15)
+
+    @property
+    def waiting(self) -> dict[Place, str]:
+        """Partitions that stand still, and why."""
+        return dict(self._standing.reasons)
+
+    # --- the thread
+
+    def _run(self) -> None:
+        try:
+            self._consumer.subscribe(
+                [self._names[Topic.VIOLATIONS]], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._were_lost
+            )
+            while not self._stop.is_set():
+                self._turn()
+        except Exception as error:  # noqa: BLE001  # whatever ends this thread ends the service
+            self._failed(error)
+        finally:
+            self._leave_group()
+
+    def _leave_group(self) -> None:
+        try:
+            self._commit(force=True, wait=True)
+            self._consumer.close()
+        except Exception as error:  # noqa: BLE001  # we are going anyway; the session's end does what is left
+            log.warning("leaving_the_group_failed", why=str(error))
+
+    def _turn(self) -> None:
+        self._standing.resume_due()
+        messages = fetch(self._consumer, BATCH, WAIT_S)
+        if messages:
+            self._hand_over(messages)
+        self._commit()
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        batch = sort_batch(messages, self._topics)
+        for topic, partition, some in batch.runs:
+            self._hand_over_run((topic, partition), some, (some[-1].offset() or 0) + 1)
+        for place, end in batch.ends:
+            self._hand_over_run(place, [], end)
+        for message in batch.errors:
+            self._trouble(message)
+
+    def _hand_over_run(self, place: Place, messages: list[Message], end: int) -> None:
+        start = self._at.get(place)
+        if start is None or place in self._standing or end <= start or self._standing.doubts(place, start, messages):
+            return
+        try:
+            self._take(*place, messages, start, end)
+        except WAITS as why:
+            self._standing.stand(place, start, why)
+        except Fenced:
+            self._at.pop(place, None)
+        else:
+            self._at[place] = end
+            self._standing.went_on(place)
+
+    @staticmethod
+    def _trouble(message: Message) -> None:
+        error = message.error()
+        assert error is not None
+        if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise KafkaException(error)
+        if error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            log.error("polled_too_late", why=error.str())  # the shards come as lost
+        else:
+            log.warning("reading_trouble", topic=message.topic(), partition=message.partition(), why=error.str())
+
+    # --- shards come and go; called by the consumer inside a poll
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.joined = True
+        shards = sorted(each.partition for each in partitions)
+        if not shards:
+            consumer.incremental_assign([])
+            return
+        ends = {shard: {topic: self._end((topic, shard)) for topic in Topic} for shard in shards}
+        self._shards.arrive(ends)
+        name = self._names[Topic.VIOLATIONS]
+        self._at.update({(Topic.VIOLATIONS, shard): ends[shard][Topic.VIOLATIONS] for shard in shards})
+        consumer.incremental_assign([TopicPartition(name, shard, ends[shard][Topic.VIOLATIONS]) for shard in shards])
+        log.info("shards_came", partitions=shards)
+
+    def _end(self, place: Place) -> int:
+        return watermarks(self._consumer, self._names[place[0]], place[1], 10.0)[1]
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        shards = self._forget(partitions)
+        if shards:
+            self._shards.leave(shards)
+            self._commit(force=True, wait=True)
+            log.info("shards_went", partitions=shards)
+        consumer.incremental_unassign(partitions)
+
+    def _were_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        shards = self._forget(partitions)
+        self._shards.lost(shards)
+        log.warning("shards_lost", partitions=shards)
+        consumer.incremental_unassign(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> list[int]:
+        shards = sorted(each.partition for each in partitions)
+        places = [(Topic.VIOLATIONS, shard) for shard in shards]
+        self._standing.forget(places)
+        for place in places:
+            self._at.pop(place, None)
+        return shards
+
+    # --- offsets, for lag tools
+
+    def _commit(self, force: bool = False, wait: bool = False) -> None:
+        now_s = time.monotonic()
+        if now_s < self._commit_at_s and not force:
+            return
+        self._commit_at_s = now_s + COMMIT_EVERY_S
+        positions = dict(self._shards.positions())
+        if not positions or (positions == self._committed and now_s < self._committed_s + RECOMMIT_EVERY_S):
+            return
+        offsets = [TopicPartition(self._names[topic], shard, at) for (topic, shard), at in positions.items()]
+        try:
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            log.debug("commit_failed", why=str(error))
+            return
+        self._committed, self._committed_s = positions, now_s

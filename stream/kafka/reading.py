@@ -1,0 +1,155 @@
+"""What the readers share: a batch from Kafka sorted into runs, and partitions that must wait.
+
+A *run* is what one batch holds of one partition, in order. Readers know nothing of records: they hand each run on and trust what comes
+back. ``Waits`` means: not now, keep it. The partition then stands still and is read again from that run on; all others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream.model import RegistryDown, StoreStalled, Topic, UnpushError
+
+AGAIN_S: Final = 0.5
+"""How long a partition stands still before it is tried again."""
+
+log = structlog.get_logger(__name__)
+
+
+class DeadLettersDown(UnpushError):
+    """The dead-letter topic takes nothing for now: keep the bad record and wait."""
+
+
+WAITS: Final = (RegistryDown, StoreStalled, DeadLettersDown)
+
+Place = tuple[Topic, int]
+"""A topic and a partition of it."""
+
+
+class Run(NamedTuple):
+    """Records of one partition, in order."""
+
+    topic: Topic
+    partition: int
+    messages: list[Message]
+
+
+class Take(Protocol):
+    """What a reader does with a run: all of it or, by raising one of WAITS, none of it."""
+
+    def __call__(self, topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
+        """``start .. end - 1`` are read by this run; offsets without a record were transaction markers or aborted."""
+
+
+class Batch(NamedTuple):
+    """A batch of messages, sorted."""
+
+    runs: list[Run]
+    ends: list[tuple[Place, int]]
+    """Partitions read up to their present end, and that end."""
+    errors: list[Message]
+
+
+def sort_batch(messages: list[Message], topics: Mapping[str, Topic]) -> Batch:
+    """Runs, ends and errors of one batch; nothing is decoded."""
+    ends: list[tuple[Place, int]] = []
+    errors: list[Message] = []
+    if any(map(Message.error, messages)):
+        messages, marked = _apart(messages)
+        for message in marked:
+            if message.error().code() == KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
+                ends.append(((topics[message.topic() or ""], message.partition() or 0), message.offset() or 0))
+            else:
+                errors.append(message)
+    return Batch(_runs(messages, topics), ends, errors)
+
+
+def _apart(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    return [m for m in messages if m.error() is None], [m for m in messages if m.error() is not None]
+
+
+def _runs(messages: list[Message], topics: Mapping[str, Topic]) -> list[Run]:
+    partitions, names = list(map(Message.partition, messages)), list(map(Message.topic, messages))
+    if messages and partitions.count(partitions[0]) == len(partitions) and names.count(names[0]) == len(names):
+        return [Run(topics[names[0] or ""], partitions[0] or 0, messages)]
+    grouped: dict[tuple[str | None, int | None], list[Message]] = {}
+    for place, group in groupby(zip(names, partitions, messages, strict=True), key=lambda each: each[:2]):
+        grouped.setdefault(place, []).extend(each[2] for each in group)
+    return [Run(topics[name or ""], partition or 0, some) for (name, partition), some in grouped.items()]
+
+
+class Standing:
+    """Partitions that stand still until it is worth trying again."""
+
+    def __init__(self, consumer: Consumer, names: Mapping[Topic, str]) -> None:
+        self._consumer = consumer
+        self._names = names
+        self._since: dict[Place, tuple[float, int]] = {}
+        self._resumed: set[Place] = set()
+        self.reasons: dict[Place, str] = {}
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._since
+
+    def stand(self, place: Place, offset: int, why: Exception) -> None:
+        """Read no more of this partition for now; go on from ``offset`` later."""
+        if place not in self.reasons:
+            log.warning("reading_waits", topic=self._names[place[0]], partition=place[1], offset=offset, why=str(why))
+        self._since[place] = (time.monotonic() + AGAIN_S, offset)
+        self.reasons[place] = str(why)
+        at = TopicPartition(self._names[place[0]], place[1], offset)
+        self._consumer.pause([at])
+        self._consumer.seek(at)
+
+    def resume_due(self) -> None:
+        """Let those go on whose time has come; they are remembered until a run of theirs was taken."""
+        if not self._since:
+            return
+        for place, (due_s, _) in list(self._since.items()):
+            if due_s <= time.monotonic():
+                del self._since[place]
+                self._resumed.add(place)
+                self._consumer.resume([TopicPartition(self._names[place[0]], place[1])])
+
+    def doubts(self, place: Place, start: int, messages: list[Message]) -> bool:
+        """Whether the first run after a stand begins behind where it should: perhaps fetched before we sought back. Seeks once more;
+        a second time the gap is believed, since transactions leave such gaps too."""
+        if place not in self._resumed:
+            return False
+        self._resumed.discard(place)
+        if messages and (messages[0].offset() or 0) == start:
+            return False
+        self._consumer.seek(TopicPartition(self._names[place[0]], place[1], start))
+        return True
+
+    def went_on(self, place: Place) -> None:
+        """A run of the partition was taken."""
+        if self.reasons and self.reasons.pop(place, None) is not None:
+            log.info("reading_goes_on", topic=self._names[place[0]], partition=place[1])
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """These partitions are no longer read here."""
+        for place in places:
+            self._since.pop(place, None)
+            self._resumed.discard(place)
+            self.reasons.pop(place, None)
+
+
+def fetch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
+    """A batch as soon as there is anything: ``consume(n, t)`` alone would wait the full time for n."""
+    first = consumer.consume(1, wait_s)
+    return first + consumer.consume(most, 0) if first and most > 1 else first
+
+
+def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 5.0) -> tuple[int, int]:
+    """The log's start and the end that can be read (below an open transaction). Raises KafkaException."""
+    found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+    if found is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} within {timeout_s} s"))
+    return found

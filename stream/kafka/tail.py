@@ -1,0 +1,199 @@
+"""The live reader of sends and of results: from the end that there was when a shard came, for as long as it is ours.
+
+It has a consumer and a thread of its own, so that a million sends to catch up on never delay a violation. Promised: every record from
+the given offset on is handed over once and in order, at least until the shard is let go. Not promised: what lies before that offset;
+``past`` sees to it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.model import Fenced, Topic
+
+WAIT_S: Final = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class Pace(Protocol):
+    """How much bulk reading may take while calls are due."""
+
+    def most(self) -> int:
+        """Records in the next batch, at most."""
+
+    def rest(self, worked_s: float) -> None:
+        """Let others work, after so long a time of one's own."""
+
+
+class Tail:
+    """See the module's words. ``add``, ``remove`` and ``ask_end`` may be called from any thread."""
+
+    def __init__(
+        self,
+        properties: dict[str, Any],
+        names: Mapping[Topic, str],
+        take: Take,
+        pace: Pace,
+        at_end: Callable[[Place, float], None],
+        lost: Callable[[Place, int, int], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """``at_end(place, since)``: all that was there at ``since`` (monotonic) has been read; ``lost(place, from, to)``: retention took
+        those offsets before they were read; ``failed``: the reader has ended by an error."""
+        self._consumer = Consumer(properties)
+        self._names = names
+        self._topics = {name: topic for topic, name in names.items()}
+        self._take, self._pace, self._at_end, self._lost, self._failed = take, pace, at_end, lost, failed
+        self._at: dict[Place, int] = {}
+        self._standing = Standing(self._consumer, names)
+        self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self.behind = False
+        self.thread = threading.Thread(target=self._run, name="tail", daemon=True)
+
+    # --- orders, from any thread
+
+    def add(self, places: Mapping[Place, int]) -> None:
+        """Read these from these offsets on."""
+        self._orders.put(lambda: self._assign(places))
+
+    def remove(self, places: list[Place]) -> None:
+        """Read these no more."""
+        self._orders.put(lambda: self._unassign(places))
+
+    def ask_end(self, place: Place) -> None:
+        """Find out whether all that is there now has been read; the answer, if it is yes, comes through ``at_end``."""
+        self._orders.put(lambda: self._look_for_end(place))
+
+    def stop(self) -> None:
+        """End the thread and close the consumer; waits for it."""
+        self._stop.set()
+        if self.thread.is_alive():
+            self.thread.join(10)
+
+    @property
+    def waiting(self) -> dict[Place, str]:
+        """Partitions that stand still, and why."""
+        return dict(self._standing.reasons)
+
+    # --- the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._turn()
+        except Exception as error:  # noqa: BLE001  # whatever ends this thread ends the service
+            self._failed(error)
+        finally:
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        while not self._orders.empty():
+            self._orders.get()()
+        self._standing.resume_due()
+        if not self._at:
+            self._stop.wait(0.02)
+            return
+        most = self._pace.most()
+        messages = fetch(self._consumer, most, WAIT_S)
+        began_s = time.monotonic()
+        self.behind = len(messages) > most
+        if messages:
+            self._hand_over(messages)
+            if self.behind:
+                self._pace.rest(time.monotonic() - began_s)
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        batch = sort_batch(messages, self._topics)
+        for topic, partition, some in batch.runs:
+            self._hand_over_run((topic, partition), some)
+        for place, end in batch.ends:
+            self._reached(place, end)
+        for message in batch.errors:
+            self._trouble(message)
+
+    def _hand_over_run(self, place: Place, messages: list[Message]) -> None:
+        start = self._at.get(place)
+        if start is None or place in self._standing or self._standing.doubts(place, start, messages):
+            return
+        end = (messages[-1].offset() or 0) + 1
+        try:
+            self._take(*place, messages, start, end)
+        except WAITS as why:
+            self._standing.stand(place, start, why)
+        except Fenced:
+            self._at.pop(place, None)
+        else:
+            self._at[place] = end
+            self._standing.went_on(place)
+
+    def _reached(self, place: Place, end: int) -> None:
+        """The end of the partition as it was just now; markers of transactions before it leave no record."""
+        start = self._at.get(place)
+        if start is None or place in self._standing:
+            return
+        if end > start:
+            self._hand_over_gap(place, start, end)
+
+    def _hand_over_gap(self, place: Place, start: int, end: int) -> None:
+        try:
+            self._take(*place, [], start, end)
+        except (Fenced, *WAITS):
+            return
+        self._at[place] = end
+
+    def _look_for_end(self, place: Place) -> None:
+        since_s, at = time.monotonic(), self._at.get(place)
+        if at is None:
+            return
+        try:
+            _, high = watermarks(self._consumer, self._names[place[0]], place[1], 2.0)
+        except KafkaException as error:
+            log.debug("end_unknown", why=str(error))
+            return
+        if at >= high:
+            self._at_end(place, since_s)
+
+    def _trouble(self, message: Message) -> None:
+        error = message.error()
+        assert error is not None
+        place = (self._topics.get(message.topic() or "", Topic.SENDS), message.partition() or 0)
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._out_of_range(place)
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            log.warning("reading_trouble", topic=message.topic(), partition=place[1], why=error.str())
+
+    def _out_of_range(self, place: Place) -> None:
+        """Retention has taken what was to be read next: say what is lost and go on behind it."""
+        at = self._at.get(place)
+        if at is None:
+            return
+        low, _ = watermarks(self._consumer, self._names[place[0]], place[1])
+        if low <= at:
+            raise KafkaException(KafkaError(KafkaError._INVALID_ARG, f"offset {at} of {place} is beyond the end: the topic was made anew"))
+        self._lost(place, at, low)
+        self._at[place] = low
+        self._consumer.seek(TopicPartition(self._names[place[0]], place[1], low))
+
+    def _assign(self, places: Mapping[Place, int]) -> None:
+        new = {place: offset for place, offset in places.items() if place not in self._at}
+        self._at.update(new)
+        if new:
+            self._consumer.incremental_assign([TopicPartition(self._names[t], p, offset) for (t, p), offset in new.items()])
+
+    def _unassign(self, places: list[Place]) -> None:
+        held = [place for place in places if self._at.pop(place, None) is not None]
+        self._standing.forget(held)
+        if held:
+            self._consumer.incremental_unassign([TopicPartition(self._names[t], p) for t, p in held])

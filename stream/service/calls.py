@@ -1,0 +1,276 @@
+"""Calls: parcels wait in lanes, leave within limits, and come back as one of three endings for each token.
+
+Promised: never more calls in flight than ``max_in_flight``, never more devices a second of an app than its share, the most severe first;
+a parcel leaves this room by ``end`` exactly once (or is taken back, or cut into pieces that do). A call is tried again by due time and
+blocks nobody. Not promised: that a call whose answer was lost had no effect; revoking twice is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Final, Protocol
+
+import structlog
+
+from stream.model import Outcome, Severity
+from stream.pushkit.client import encode_body
+from stream.pushkit.reply import Reply
+from stream.service.clock import Clock
+from stream.service.replies import Replies
+from stream.settings import PushKitSettings
+from stream.work.apps import App
+from stream.work.endings import Ending
+from stream.work.lanes import Lanes
+from stream.work.packing import Parcel, cut
+from stream.work.retry import Due
+
+CROWDED: Final = 4
+"""An app with this many times the calls in flight under way is planned no further."""
+
+log = structlog.get_logger(__name__)
+
+
+class Gateway(Protocol):
+    """Push Kit, or the dry run that stands in for it."""
+
+    async def revoke(self, app: App, parcel: Parcel, body: bytes) -> Reply:
+        """One call; never raises."""
+
+
+class Calls:
+    """See the module's words."""
+
+    def __init__(
+        self,
+        settings: PushKitSettings,
+        gateway: Gateway | None,
+        clock: Clock,
+        end: Callable[[Parcel, Ending], None],
+        replaced: Callable[[Parcel, list[Parcel]], None],
+        keyless: Callable[[str], str | None],
+    ) -> None:
+        """``gateway`` None: a dry run. ``keyless(app)``: why an app has no key to call with, or None."""
+        self.apps: dict[str, App] = {}
+        self.in_flight: set[Parcel] = set()
+        self.share = 1.0
+        """The part of all shards that this instance owns; limits are shared out by it."""
+        self.room = asyncio.Event()
+        """Set whenever a parcel has ended: there may be room to plan."""
+        self._settings = settings
+        self._gateway = gateway
+        self._clock = clock
+        self._end = end
+        self._replaced = replaced
+        self._keyless = keyless
+        self._lanes = Lanes()
+        self._due: Due[tuple[Parcel, Severity]] = Due()
+        self._pending: Counter[str] = Counter()
+        self._crowd: set[str] = set()
+        self._sleepers: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self._replies = Replies(self, settings, clock, Random())
+        self._severities: dict[Parcel, Severity] = {}
+
+    # --- in and out
+
+    def call(self, parcel: Parcel, severity: Severity) -> None:
+        """Let a parcel wait for its call."""
+        app = parcel.client_id or ""
+        self._pending[app] += 1
+        if self._pending[app] >= CROWDED * self._settings.max_in_flight:
+            self._crowd.add(app)
+        self._lanes.put(parcel, severity)
+        self._severities[parcel] = severity
+        self._wake_one()
+
+    def again(self, parcel: Parcel, wait_s: float) -> None:
+        """Try the parcel again later."""
+        severity = self._severities[parcel]
+        if wait_s <= 0:
+            self._lanes.put(parcel, severity)
+        else:
+            self._due.put((parcel, severity), self._clock.monotonic_s() + wait_s)
+        self._wake_one()
+
+    def cut(self, parcel: Parcel, size: int) -> None:
+        """Replace a parcel by pieces of at most so many tokens; each waits for a call of its own."""
+        severity = self._severities[parcel]
+        pieces = cut(parcel, size)
+        self._replaced(parcel, pieces)
+        self._leave(parcel)
+        for piece in pieces:
+            self.call(piece, severity)
+
+    def finish(self, parcel: Parcel, ending: Ending) -> None:
+        """The parcel has reached its end."""
+        self._leave(parcel)
+        self._end(parcel, ending)
+
+    def take_back(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
+        """Parcels that wait (for a call or a retry) and are no longer to be called."""
+        taken = self._lanes.remove(chosen) + [parcel for parcel, _ in self._due.keep(lambda entry: not chosen(entry[0]))]
+        for parcel in taken:
+            self._leave(parcel)
+        return taken
+
+    def _leave(self, parcel: Parcel) -> None:
+        app = parcel.client_id or ""
+        self._severities.pop(parcel, None)
+        self._pending[app] -= 1
+        if self._pending[app] <= CROWDED * self._settings.max_in_flight // 2:
+            self._crowd.discard(app)
+        self.room.set()
+
+    # --- what the desk asks
+
+    def ready(self, severity: Severity) -> int:
+        """Parcels of this severity and above that could be called now."""
+        return self._lanes.ready(severity, lambda app: self.app(app).waits_for is not None)
+
+    def crowded(self) -> bool:
+        """Whether some app has enough under way."""
+        return bool(self._crowd)
+
+    def has_room(self, app: str) -> bool:
+        """Whether this app has not."""
+        return app not in self._crowd
+
+    def largest_call(self, app: str) -> int:
+        """Tokens in one call of an app."""
+        return self.app(app).largest_call
+
+    @property
+    def waiting(self) -> int:
+        """Parcels that wait for a call or a retry."""
+        return self._lanes.size + len(self._due)
+
+    def depth(self, severity: Severity) -> int:
+        """Parcels in one lane."""
+        return self._lanes.depth(severity)
+
+    def app(self, client_id: str) -> App:
+        """An app's standing; made when it is first met."""
+        found = self.apps.get(client_id)
+        if found is None:
+            found = self.apps[client_id] = self._new_app(client_id)
+        return found
+
+    def _new_app(self, client_id: str) -> App:
+        own = self._settings.app(client_id)
+        paused = "paused by the settings" if self._settings.paused or own.paused else None
+        held = None if self._gateway is None else paused or self._keyless(client_id)
+        if held is not None:
+            log.warning("app_waits", client_id=client_id, why=held)
+        return App(client_id, own.devices_per_second * self.share, self._clock.monotonic_s(), held)
+
+    def set_share(self, share: float) -> None:
+        """The part of all shards that this instance owns now."""
+        self.share = share
+        for client_id, app in self.apps.items():
+            app.bucket.set_rate(self._settings.app(client_id).devices_per_second * share, self._clock.monotonic_s())
+        self._wake_one()
+
+    # --- the calls themselves
+
+    async def work(self) -> None:
+        """One of ``max_in_flight`` workers: takes the next parcel that may leave, carries it, for ever."""
+        while True:
+            parcel = self._next()
+            if parcel is None:
+                await self._sleep()
+                continue
+            if self._lanes.size:
+                self._wake_one()
+            await self._carry(parcel)
+
+    def _next(self) -> Parcel | None:
+        now_s = self._clock.monotonic_s()
+        if len(self._due):
+            for due, severity in self._due.take(now_s):
+                self._lanes.put(due, severity)
+        parcel = None
+        if self._lanes.size and not self._stopping:
+            parcel = self._lanes.next(lambda app: self.app(app).wait_s(now_s) == 0.0)
+        if parcel is None:
+            self._set_timer(now_s)
+        return parcel
+
+    async def _carry(self, parcel: Parcel) -> None:
+        app = self.app(parcel.client_id or "")
+        if len(parcel.tokens) > app.largest_call:
+            self.cut(parcel, app.largest_call)
+            return
+        now_s = self._clock.monotonic_s()
+        app.leaves(len(parcel.tokens), now_s)
+        parcel.started_at_ms = parcel.started_at_ms or self._clock.now_ms()
+        if self._gateway is None:
+            self.finish(parcel, Ending(Outcome.DRY_RUN))
+            await asyncio.sleep(0)
+            return
+        parcel.attempts += 1
+        self.in_flight.add(parcel)
+        try:
+            body = encode_body(parcel.notify_id or 0, parcel.tokens)
+            reply = await self._gateway.revoke(app, parcel, body)
+        finally:
+            self.in_flight.discard(parcel)
+        if parcel in self._severities:
+            self._replies.sort(parcel, app, reply)
+
+    async def _sleep(self) -> None:
+        sleeper = asyncio.get_running_loop().create_future()
+        self._sleepers.append(sleeper)
+        await sleeper
+
+    def _wake_one(self) -> None:
+        while self._sleepers:
+            sleeper = self._sleepers.pop()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                return
+
+    def _set_timer(self, now_s: float) -> None:
+        """Wake a worker when the next retry is due or the next app may call."""
+        times = [wait_s for app in self._lanes.apps() if (wait_s := self.app(app).wait_s(now_s)) is not None]
+        if (due_s := self._due.next_s()) is not None:
+            times.append(due_s - now_s)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if times and not self._stopping:
+            self._timer = asyncio.get_running_loop().call_later(max(0.001, min(times)), self._wake_one)
+
+    # --- giving up, leaving, stopping
+
+    def give_up(self, now_ms: int) -> None:
+        """End what has waited too long: after one attempt at least, unless its app is stopped; never while the settings pause it."""
+        give_up_ms = int(self._settings.give_up_after_s * 1000)
+
+        def overdue(parcel: Parcel) -> bool:
+            if now_ms < parcel.newest_ms + give_up_ms or self._gateway is None:
+                return False
+            app = self.app(parcel.client_id or "")
+            paused = self._settings.paused or self._settings.app(app.client_id).paused
+            return not paused and (parcel.attempts > 0 or app.waits_for is not None)
+
+        for parcel in self.take_back(overdue):
+            app = self.app(parcel.client_id or "")
+            self._end(parcel, Ending(Outcome.FAILED, detail=f"given up: {parcel.last_reason or app.waits_for}"))
+
+    def forsake(self, chosen: Callable[[Parcel], bool]) -> None:
+        """Calls in flight whose answer is to leave no trace: their shard has gone."""
+        for parcel in [each for each in self.in_flight if chosen(each)]:
+            if parcel in self._severities:
+                self._leave(parcel)
+
+    def stop_starting(self) -> None:
+        """Let no further call leave; those in flight go on."""
+        self._stopping = True
+
+    def stopped_apps(self) -> Mapping[str, str]:
+        """Apps that wait for somebody, with the reason."""
+        return {name: app.waits_for for name, app in self.apps.items() if app.waits_for is not None}

@@ -1,0 +1,17 @@
+"""The time, in one place, so that tests may turn it."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """Wall clock in ms for what is written down, monotonic seconds for what is waited for."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that is never set."""
+        return time.monotonic()

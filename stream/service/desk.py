@@ -1,0 +1,433 @@
+"""The desk: where sends and violations meet. It lives on the event loop and decides what is to be done for a condemned message.
+
+A violation's events come in by ``events_came``, a condemned message's sends by ``sends_came``; parcels go out by ``call`` (they need a
+revoke call) or ``end`` (they end without one). Promised: each place of each standing violation is planned once, as soon as all earlier
+events and results that could speak of it have been read. Not promised: order between messages beyond severity and age.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Final, NamedTuple
+
+import structlog
+
+from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
+from stream.service.sorting import Sorter
+from stream.state.keys import digest_of
+from stream.state.shard import Shard, StoredEvent, StoredSend
+from stream.wire.wire import Wire
+from stream.work.condemned import END, Condemned
+from stream.work.endings import Ending
+from stream.work.judgement import Event, Violation, judge
+from stream.work.packing import CALL, Parcel
+
+CHUNK_SENDS: Final = 2_000
+CHUNK_BYTES: Final = 4 << 20
+SETTLED_KEPT: Final = 5_000
+"""Messages whose work is done stay in memory so many, for sends that follow soon."""
+PARCELS_A_MESSAGE: Final = 128
+"""A campaign plans no further ahead of its calls than this."""
+PARCELS_READY: Final = 256
+"""Nor does a lane: what is planned holds its tokens in memory."""
+
+log = structlog.get_logger(__name__)
+
+
+class ArrivedSend(NamedTuple):
+    """A send whose message is condemned, just stored by the batch of that number."""
+
+    digest: bytes
+    batch: int
+    stored: StoredSend
+
+
+class Ways(NamedTuple):
+    """Where the desk hands things to."""
+
+    call: Callable[[Parcel, Severity], None]
+    end: Callable[[Parcel, Ending], None]
+    say: Callable[[Condemned, Violation, Outcome], None]
+    """A result without places: NOT_FOUND, WITHDRAWN."""
+    take_back: Callable[[Callable[[Parcel], bool]], list[Parcel]]
+    """Parcels that wait for a call or a retry and are not to be called after all."""
+    ready: Callable[[Severity], int]
+    """How many parcels of this severity and above could be called now."""
+    crowded: Callable[[], bool]
+    """Whether some app has so much under way that no more should be planned for it."""
+    has_room: Callable[[str], bool]
+    """Whether this app has not."""
+
+
+class Desk:
+    """See the module's words."""
+
+    def __init__(self, wire: Wire, sorter: Sorter, ways: Ways, not_found_after_s: float, retention_ms: int) -> None:
+        self.shards: dict[int, Shard] = {}
+        self.open: dict[tuple[int, str], Condemned] = {}
+        """Condemned messages with work, by shard and messageId."""
+        self.done: OrderedDict[tuple[int, str], Condemned] = OrderedDict()
+        self.waits_for_past: dict[int, list[Condemned]] = {}
+        self.not_found_after_s = not_found_after_s
+        self._wire = wire
+        self._sorter = sorter
+        self._ways = ways
+        self._retention_ms = retention_ms
+        self._turn = count()
+        self._plans: list[tuple[int, int, int, Condemned]] = []
+        self._parked: dict[str, list[Condemned]] = {}
+        self._later: list[Condemned] = []
+        self._backlog: list[tuple[int, int, int, int, bytes]] = []
+        self._missing: list[tuple[float, int, Condemned]] = []
+
+    # --- shards come and go
+
+    def shard_came(self, shard: Shard) -> None:
+        """From now on this shard's records may come."""
+        self.shards[shard.number] = shard
+        self.waits_for_past[shard.number] = []
+
+    def shard_went(self, number: int) -> None:
+        """Forget all of the shard; its parcels under way leave no trace here."""
+        self.shards.pop(number, None)
+        self.waits_for_past.pop(number, None)
+        for held in (self.open, self.done):
+            for key in [key for key in held if key[0] == number]:
+                del held[key]
+        self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
+
+    def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
+        """Messages that the store knows to be condemned: (severity, record time, digest). Each is looked at in the background."""
+        for severity, timestamp_ms, digest in found:
+            heapq.heappush(self._backlog, (-severity, -timestamp_ms, next(self._turn), number, digest))
+
+    def past_read(self, number: int) -> None:
+        """The past of the shard's violations or results has been read a little further back."""
+        shard, waiting = self.shards.get(number), self.waits_for_past.get(number, [])
+        if shard is None:
+            return
+        self.waits_for_past[number] = []
+        for it in waiting:
+            self._look(it, shard)
+
+    # --- records come
+
+    def events_came(self, number: int, came: list[tuple[bytes, Event, bool]], now_s: float) -> None:
+        """Violation events just stored: digest, event, and whether the message was condemned before."""
+        shard = self.shards.get(number)
+        if shard is None:
+            return
+        for digest, event, known in came:
+            self._event(shard, digest, event, known, now_s)
+
+    def _event(self, shard: Shard, digest: bytes, event: Event, known: bool, now_s: float) -> None:
+        key = (shard.number, event.event.message_id)
+        it = self.open.get(key) or self.done.pop(key, None)
+        if it is None:
+            it = Condemned(shard.number, event.event.message_id, digest, now_s)
+        it.arrived_s = now_s
+        self.open[key] = it
+        events = self._events(shard, it) if known else [event]
+        self._judge(it, shard, events)
+
+    def _events(self, shard: Shard, it: Condemned) -> list[Event]:
+        read = (self._read_event(stored) for stored in shard.events(it.digest))
+        return [event for event in read if event.event.message_id == it.message_id]
+
+    def _read_event(self, stored: StoredEvent) -> Event:
+        return Event(stored.offset, stored.timestamp_ms, self._wire.stored_violation(stored.value), stored.trace)
+
+    def _judge(self, it: Condemned, shard: Shard, events: Iterable[Event]) -> None:
+        before = it.severity if it.open_parcels else None
+        it.judged(judge(events))
+        it.wanted = True
+        self._take_back_withdrawn(it)
+        if before is not None and it.severity > before:
+            self._lift(it)
+        self._look(it, shard)
+
+    def _take_back_withdrawn(self, it: Condemned) -> None:
+        if it.open_parcels and len(it.standing) < len(it.violations):
+            standing = {each.violation_id for each in it.standing}
+            for parcel in self._ways.take_back(lambda p: p.owner is it and p.violation.violation_id not in standing):
+                it.release(parcel)
+
+    def _lift(self, it: Condemned) -> None:
+        """A more severe finding on a message whose calls wait: what is left of them goes in its lane."""
+        for parcel in self._ways.take_back(lambda p: p.owner is it):
+            self._ways.call(parcel, it.severity)
+
+    def sends_came(self, number: int, came: list[ArrivedSend], now_s: float) -> None:
+        """Sends just stored whose message may be condemned."""
+        shard = self.shards.get(number)
+        if shard is None:
+            return
+        for digest, batch, stored in came:
+            self._send(shard, digest, batch, stored, now_s)
+
+    def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> None:
+        try:
+            message_id = self._wire.send_head(stored.value).message_id
+        except (BadRecord, RegistryDown):
+            message_id = None
+        for it in self._of(shard, digest, message_id, now_s):
+            if not it.standing or it.seen(stored.key, batch):
+                continue
+            if not it.counted and it.cursor is None:
+                it.wanted = True  # no pass yet: the one to come sees it
+                self._look(it, shard)
+                continue
+            try:
+                send = self._sorter.read(stored)
+            except RegistryDown:
+                it.wanted = True
+                self._later.append(it)
+                continue
+            marks = shard.marks(digest, stored.offset, stored.offset).get(stored.offset, [])
+            self._sorter.consider(it, shard, stored, send, marks)
+            self._issue(it, it.packer.flush() if it.cursor is None else it.packer.take())
+
+    def _of(self, shard: Shard, digest: bytes, message_id: str | None, now_s: float) -> Iterator[Condemned]:
+        """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
+        if message_id is None:
+            found = [it for it in self.open.values() if it.shard == shard.number and it.digest == digest]
+            yield from found
+            return
+        key = (shard.number, message_id)
+        it = self.open.get(key)
+        if it is None and (it := self.done.pop(key, None)) is not None:
+            self.open[key] = it
+        if it is None:
+            it = Condemned(shard.number, message_id, digest, now_s)
+            events = self._events(shard, it)
+            if not events:
+                return  # another message with this digest
+            self.open[key] = it
+            self._judge(it, shard, events)
+        yield it
+
+    # --- when a message may be acted on
+
+    def _look(self, it: Condemned, shard: Shard) -> None:
+        """Act on a message as far as what has been read allows."""
+        if shard.leaving:
+            return
+        if not self._ready(it, shard):
+            self.waits_for_past[it.shard].append(it)
+            return
+        self._say_withdrawn(it, shard)
+        if it.wanted and it.standing and not it.under_way and it.cursor is None:
+            self._plan(it)
+        elif it.idle:
+            self._rest(it)
+
+    def _ready(self, it: Condemned, shard: Shard) -> bool:
+        """All events above its own first, and all results and events back to its own time, have been read."""
+        read = shard.ranges(Topic.VIOLATIONS)
+        above = not read or all(span.end <= it.first_offset or span.start <= it.first_offset for span in read)
+        return above and shard.read_back_to(it.since_ms)
+
+    def _plan(self, it: Condemned) -> None:
+        if not it.queued:
+            it.queued = True
+            heapq.heappush(self._plans, (-it.severity, -it.first_offset, next(self._turn), it))
+
+    # --- the background: one step at a time, so that the loop stays free
+
+    @property
+    def has_plans(self) -> bool:
+        """Whether ``step`` would do something if the lanes had room."""
+        return bool(self._plans or self._backlog)
+
+    @property
+    def urgent(self) -> int:
+        """How many messages wait to be planned now."""
+        return len(self._plans)
+
+    def step(self, now_s: float) -> bool:
+        """Plan a little of the most severe message that waits. False: nothing to do, or the lanes are full for it."""
+        if self._backlog and (not self._plans or self._backlog[0][0] < self._plans[0][0]):
+            return self._recall(now_s)
+        if not self._plans:
+            return False
+        it = self._plans[0][3]
+        if it.open_parcels < PARCELS_A_MESSAGE and self._ways.ready(it.severity) >= PARCELS_READY:
+            return False
+        heapq.heappop(self._plans)
+        it.queued = False
+        shard = self.shards.get(it.shard)
+        if shard is not None and it.open_parcels < PARCELS_A_MESSAGE and self.open.get((it.shard, it.message_id)) is it:
+            self._walk_if_room(it, shard)
+        return True
+
+    def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
+        """An app that is stopped and has enough planned already lets its messages wait unplanned, others go on."""
+        if self._ways.crowded() and (app := it.app or self._app_of(it, shard)) is not None and not self._ways.has_room(app):
+            self._parked.setdefault(app, []).append(it)
+            return
+        try:
+            self._walk(it, shard)
+        except RegistryDown:
+            self._later.append(it)
+
+    def _app_of(self, it: Condemned, shard: Shard) -> str | None:
+        sends, _, _ = shard.sends(it.digest, it.cursor or b"", 1, 1)
+        try:
+            it.app = self._wire.send_head(sends[0].value).client_id if sends else None
+        except (BadRecord, RegistryDown):
+            return None
+        return it.app
+
+    def unpark(self) -> None:
+        """Plan again what waited for an app's room or for the registry, as far as there is room now."""
+        for app in [app for app in self._parked if self._ways.has_room(app)]:
+            for it in self._parked.pop(app):
+                self._plan(it)
+        for it in self._later:
+            self._plan(it)
+        self._later = []
+
+    def _recall(self, now_s: float) -> bool:
+        """Look at a message that the store remembers as condemned. False: the registry is needed and does not answer."""
+        *_, number, digest = self._backlog[0]
+        shard = self.shards.get(number)
+        by_message: dict[str, list[Event]] = {}
+        try:
+            for stored in shard.events(digest) if shard is not None else ():
+                event = self._read_event(stored)
+                by_message.setdefault(event.event.message_id, []).append(event)
+        except RegistryDown:
+            return False
+        heapq.heappop(self._backlog)
+        if shard is not None:
+            self._reopen(shard, digest, by_message, now_s)
+        return True
+
+    def _reopen(self, shard: Shard, digest: bytes, by_message: dict[str, list[Event]], now_s: float) -> None:
+        for message_id, events in by_message.items():
+            key = (shard.number, message_id)
+            if key not in self.open and key not in self.done:
+                it = self.open[key] = Condemned(shard.number, message_id, digest, now_s)
+                self._judge(it, shard, events)
+
+    # --- a pass over the stored sends of a message
+
+    def _walk(self, it: Condemned, shard: Shard) -> None:
+        if it.cursor is None and (it.under_way or not it.standing):
+            return
+        stored, batch, last = shard.sends(it.digest, it.cursor or b"", CHUNK_SENDS, CHUNK_BYTES)
+        sends = [self._sorter.read(each) for each in stored]  # may raise RegistryDown: before anything has changed
+        if it.cursor is None:
+            it.begin_pass()
+        offsets = [each.offset for each in stored]
+        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
+        for each, send in zip(stored, sends, strict=True):
+            self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
+        it.passed(END if last else stored[-1].key, batch)
+        self._issue(it, it.packer.flush() if last else it.packer.take())
+        self._after_chunk(it, shard, stored[-1].key if stored else END, last)
+
+    def _after_chunk(self, it: Condemned, shard: Shard, key: bytes, last: bool) -> None:
+        if last:
+            it.end_pass()
+            self._look(it, shard)
+        else:
+            it.cursor = key
+            self._plan(it)
+
+    # --- parcels go out and come to their end
+
+    def _issue(self, it: Condemned, parcels: list[Parcel]) -> None:
+        if not parcels:
+            return
+        it.issue(parcels)
+        for parcel in parcels:
+            if parcel.fate is CALL:
+                self._ways.call(parcel, it.severity)
+            else:
+                self._end(parcel)
+
+    def _end(self, parcel: Parcel) -> None:
+        outcome, detail = parcel.fate
+        assert outcome is not None
+        self._ways.end(parcel, Ending(outcome, rejected=tuple(parcel.rejects), detail=detail))
+
+    def settled(self, parcel: Parcel) -> None:
+        """The parcel's result is delivered and its marks are written."""
+        it = parcel.owner
+        if it is None or (shard := self.shards.get(it.shard)) is None or self.open.get((it.shard, it.message_id)) is not it:
+            return
+        it.release(parcel)
+        if it.cursor is not None and it.open_parcels < PARCELS_A_MESSAGE:
+            self._plan(it)
+        elif not it.under_way:
+            self._look(it, shard)
+
+    def replaced(self, parcel: Parcel, pieces: list[Parcel]) -> None:
+        """The parcel was cut into pieces; they stand for it from now on."""
+        if (it := parcel.owner) is not None:
+            it.open_parcels += len(pieces) - 1
+            for piece in pieces:
+                piece.owner = it
+
+    # --- nothing left to do for now
+
+    def _rest(self, it: Condemned) -> None:
+        if it.standing and it.counted and not it.found:
+            due_s = max(it.arrived_s, 0.0) + self.not_found_after_s
+            heapq.heappush(self._missing, (due_s, next(self._turn), it))
+            return
+        key = (it.shard, it.message_id)
+        if self.open.pop(key, None) is not None:
+            self.done[key] = it
+            self._say_done(it)
+        while len(self.done) > SETTLED_KEPT:
+            self.done.popitem(last=False)
+
+    def _say_done(self, it: Condemned) -> None:
+        for violation in it.violations.values():
+            log.debug(
+                "violation_settled",
+                violation_id=violation.violation_id,
+                message_id=it.message_id,
+                partition=it.shard,
+                status=violation.status.value,
+                places=it.settled.get(violation.violation_id, 0),
+            )
+
+    def _say_withdrawn(self, it: Condemned, shard: Shard) -> None:
+        for violation in it.violations.values():
+            if not violation.stands:
+                self._ways.say(it, violation, Outcome.WITHDRAWN)
+
+    def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:
+        """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it came."""
+        while self._missing and self._missing[0][0] <= now_s:
+            it = heapq.heappop(self._missing)[2]
+            shard = self.shards.get(it.shard)
+            if shard is None or it.found or not it.standing or self.open.get((it.shard, it.message_id)) is not it:
+                continue
+            if not it.idle or not can_tell(shard, it.arrived_s):
+                heapq.heappush(self._missing, (now_s + 0.5, next(self._turn), it))
+                continue
+            for violation in it.standing:
+                self._ways.say(it, violation, Outcome.NOT_FOUND)
+            self.open.pop((it.shard, it.message_id), None)
+
+    def expire(self, now_ms: int) -> None:
+        """End what waits for a call though its send or violation has left retention."""
+        before_ms = self._sorter.before_ms = now_ms - self._retention_ms
+        for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
+            self._ways.end(parcel, Ending(Outcome.FAILED, detail="expired"))
+
+    def find(self, message_id: str) -> Condemned | None:
+        """The condemned message in memory, whoever owns it here."""
+        digest = digest_of(message_id.encode())
+        for number, shard in self.shards.items():
+            if digest in shard.condemned:
+                key = (number, message_id)
+                return self.open.get(key) or self.done.get(key)
+        return None

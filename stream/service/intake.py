@@ -1,0 +1,253 @@
+"""Records come in: what each reader thread does with a run before the event loop hears of it.
+
+Promised: a run is stored whole with its range, or not at all; a bad record is in the dead-letter topic before its range counts as read;
+an event's message is condemned after the event is stored, and a send is asked about after it is stored. Runs in the readers' threads;
+nothing here waits for the event loop but a dead letter's delivery.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import repeat
+from operator import add
+from typing import Any, Final, NamedTuple, cast
+
+import structlog
+from confluent_kafka import KafkaError, Message
+
+from stream.kafka.reading import DeadLettersDown
+from stream.model import BadRecord, Fenced, Position, Severity, Topic, UnpushError, ViolationEvent
+from stream.service.desk import ArrivedSend
+from stream.service.ledger import entries
+from stream.service.outbox import Letter
+from stream.state import keys
+from stream.state.records import pack_event
+from stream.state.shard import Shard, StoredSend
+from stream.state.store import Put
+from stream.wire.dead_letters import BadShare, headers
+from stream.wire.partitioners import Agreement
+from stream.wire.wire import Wire
+from stream.work.judgement import Event, Trace
+
+LETTERS_WAIT_S: Final = 5.0
+_TRACED: Final = frozenset({"traceparent", "tracestate"})
+
+log = structlog.get_logger(__name__)
+
+
+class ToLoop(NamedTuple):
+    """What the event loop is told, by calls that any thread may make."""
+
+    events: Callable[[int, list[tuple[bytes, Event, bool]]], None]
+    sends: Callable[[int, list[ArrivedSend]], None]
+    letter: Callable[[Letter, Callable[[KafkaError | None], None]], None]
+
+
+class Intake:
+    """See the module's words. One for all readers; ``take`` is what they call."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        names: dict[Topic, str],
+        partitions: int,
+        to_loop: ToLoop,
+        *,
+        dry: bool,
+        since_ms: int | None,
+        max_bad_share: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.shards: dict[int, Shard] = {}
+        self.agreement = {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()}
+        self.stored = {topic: 0 for topic in Topic}
+        """Records taken in so far."""
+        self.dead: dict[tuple[Topic, str], int] = {}
+        """Dead letters so far, by topic and reason."""
+        self._wire = wire
+        self._names = names
+        self._partitions = partitions
+        self._to_loop = to_loop
+        self._dry = dry
+        self._since_ms = since_ms
+        self._started_ms = now_ms()
+        self._shares = {topic: BadShare(max_bad_share) for topic in Topic}
+        self._take = {Topic.SENDS: self._sends, Topic.VIOLATIONS: self._violations, Topic.RESULTS: self._results}
+
+    def take(self, topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
+        """Take a run in. Raises one of ``WAITS`` (nothing was taken), Fenced, StoreCorrupt, or UnpushError for too many bad records."""
+        shard = self.shards.get(partition)
+        if shard is None:
+            raise Fenced(f"shard {partition} is not here")
+        if messages:
+            self._take[topic](shard, messages, start, end)
+            self.stored[topic] += len(messages)
+        else:
+            shard.add(topic, [(start, end)])
+
+    # --- sends
+
+    def _sends(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
+        names = list(map(Message.key, messages))
+        values = list(map(Message.value, messages))
+        if not self._wire.plain_sends(names, values):
+            messages = self._checked(shard, Topic.SENDS, messages, lambda m: self._wire.check_send(m.key(), m.value()))
+            names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
+        else:
+            self._shares[Topic.SENDS].good(len(messages))
+        if not messages:
+            shard.add(Topic.SENDS, [(start, end)])
+            return
+        self.agreement[Topic.SENDS].observe(names[0] or b"", shard.number, self._partitions)
+        self._store_sends(shard, messages, cast("list[bytes]", names), cast("list[bytes]", values), (start, end))
+
+    def _store_sends(
+        self, shard: Shard, messages: list[Message], names: list[bytes], values: list[bytes], span: tuple[int, int]
+    ) -> None:
+        digests = list(map(keys.digest_of, names))
+        stored = self._keys_of_sends(shard, messages, digests)
+        batch = shard.add(Topic.SENDS, [span], zip(stored, values, strict=True))
+        if not shard.condemned.isdisjoint(digests):
+            hits = [i for i, digest in enumerate(digests) if digest in shard.condemned]
+            came = [ArrivedSend(digests[i], batch, StoredSend(stored[i], *keys.stamp_of(stored[i]), values[i])) for i in hits]
+            self._to_loop.sends(shard.number, came)
+
+    @staticmethod
+    def _keys_of_sends(shard: Shard, messages: list[Message], digests: list[bytes]) -> list[bytes]:
+        offsets = cast("list[int]", list(map(Message.offset, messages)))
+        times = [time for _, time in map(Message.timestamp, messages)]
+        start, end = shard.bucket_span(times[0])
+        if start <= min(times) and max(times) < end:
+            prefixes = map(add, repeat(shard.head(b"S", times[0])), digests)
+            return list(map(add, prefixes, map(keys.pack_stamp, offsets, times)))
+        return [keys.stamped(shard.head(b"S", t) + d, o, t) for d, o, t in zip(digests, offsets, times, strict=True)]
+
+    # --- violations
+
+    def _violations(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
+        read: dict[Message, ViolationEvent] = {}
+
+        def check(message: Message) -> None:
+            read[message] = self._wire.violation(message.key(), message.value())
+
+        self._checked(shard, Topic.VIOLATIONS, messages, check)
+        events = [(message, self._event(message, said)) for message, said in read.items() if self._counts(said)]
+        self._store_events(shard, events, (start, end))
+
+    def _counts(self, event: ViolationEvent) -> bool:
+        return self._since_ms is None or event.detected_at_ms >= self._since_ms
+
+    @staticmethod
+    def _event(message: Message, said: ViolationEvent) -> Event:
+        return Event(message.offset() or 0, message.timestamp()[1], said, _trace(message.headers()))
+
+    def _store_events(self, shard: Shard, events: list[tuple[Message, Event]], span: tuple[int, int]) -> None:
+        puts: list[Put] = []
+        digests: list[bytes] = []
+        for message, event in events:
+            digest = keys.digest_of(event.event.message_id.encode())
+            key = keys.stamped(shard.head(b"E", event.timestamp_ms) + digest, event.offset, event.timestamp_ms)
+            puts.append((key, pack_event(event.trace, message.value() or b"")))
+            digests.append(digest)
+        shard.add(Topic.VIOLATIONS, [span], puts)
+        came = []
+        for digest, (message, event) in zip(digests, events, strict=True):
+            came.append((digest, event, digest in shard.condemned))
+            shard.condemned.add(digest)
+            self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
+        if came:
+            self._to_loop.events(shard.number, came)
+
+    def severity_of(self, value: bytes) -> int:
+        """The severity of a stored event; MEDIUM while the registry that is needed to read it does not answer."""
+        try:
+            return int(self._wire.stored_violation(value).severity)
+        except UnpushError:
+            return int(Severity.MEDIUM)
+
+    # --- results
+
+    def _results(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
+        known = shard.ranges(Topic.RESULTS)
+        puts: list[Put] = []
+        for message in messages:
+            offset = message.offset() or 0
+            if offset not in known:  # else it is one of our own deliveries, marked already
+                puts += self._entries(shard, message, offset)
+        shard.add(Topic.RESULTS, [(start, end)], puts)
+
+    def _entries(self, shard: Shard, message: Message, offset: int) -> list[Put]:
+        try:
+            result = self._wire.result(message.value() or b"")
+        except BadRecord as error:  # not ours, or garbage: nobody waits for it, and it marks nothing
+            log.warning("result_unreadable", partition=shard.number, offset=offset, why=str(error))
+            return []
+        return entries(shard, result, keys.Stamp(offset, message.timestamp()[1]), self._dry)
+
+    # --- bad records
+
+    def _checked(self, shard: Shard, topic: Topic, messages: list[Message], check: Callable[[Message], None]) -> list[Message]:
+        """The good ones; the bad ones are dead letters, delivered, when this returns."""
+        good, bad = [], []
+        for message in messages:
+            try:
+                check(message)
+                good.append(message)
+            except BadRecord as error:
+                bad.append((message, error))
+        self._count(topic, messages, good)
+        if bad:
+            self._bury(topic, bad)
+        return good
+
+    def _count(self, topic: Topic, messages: list[Message], good: list[Message]) -> None:
+        """The bound on bad records; of the past only what is newer than our start counts."""
+        share = self._shares[topic]
+        if messages[0].timestamp()[1] < self._started_ms:
+            return
+        share.good(len(good))
+        share.bad(len(messages) - len(good))
+        if share.too_many:
+            raise UnpushError(f"too many bad records in {self._names[topic]}: {share}; that is a bad deployment, not bad records")
+
+    def _bury(self, topic: Topic, bad: list[tuple[Message, BadRecord]]) -> None:
+        waiting = threading.Semaphore(0)
+        failed: list[KafkaError] = []
+
+        def done(error: KafkaError | None) -> None:
+            if error is not None:
+                failed.append(error)
+            waiting.release()
+
+        for message, error in bad:
+            self._to_loop.letter(self._letter(topic, message, error), done)
+        arrived = all([waiting.acquire(timeout=LETTERS_WAIT_S) for _ in bad])
+        if failed or not arrived:
+            why = failed[0].str() if failed else f"no answer within {LETTERS_WAIT_S} s"
+            raise DeadLettersDown(f"the dead-letter topic takes nothing: {why}")
+        self._say(topic, bad)
+
+    def _letter(self, topic: Topic, message: Message, error: BadRecord) -> Letter:
+        place = Position(self._names[topic], message.partition() or 0, message.offset() or 0, message.timestamp()[1])
+        return Letter(message.key(), message.value(), list(headers(_own(message), error, place)))
+
+    def _say(self, topic: Topic, bad: list[tuple[Message, BadRecord]]) -> None:
+        for message, error in bad:
+            self.dead[topic, error.reason.value] = self.dead.get((topic, error.reason.value), 0) + 1
+            log.warning(
+                "dead_letter",
+                topic=self._names[topic],
+                partition=message.partition(),
+                offset=message.offset(),
+                reason=error.reason.value,
+                why=str(error),
+            )
+
+
+def _own(message: Message) -> list[tuple[str, bytes | None]]:
+    return cast("list[tuple[str, bytes | None]]", list(message.headers() or []))
+
+
+def _trace(own: Any) -> Trace:
+    return tuple((name, value) for name, value in own if name in _TRACED and value is not None) if own else ()

@@ -1,0 +1,45 @@
+"""Results become marks: what is done, as the store remembers it.
+
+The same for a result that this process wrote and for one that it read: only which outcomes count differs between a real run and a dry
+one, since a dry run's DRY_RUN counts for itself alone, and nothing else counts for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stream.model import Outcome, RevokeResult
+from stream.state import keys
+from stream.state.records import pack_mark, pack_rejects
+from stream.state.shard import Shard
+from stream.state.store import Put
+from stream.work.cover import Kind, Mark, kind_of
+
+
+def entries(shard: Shard, result: RevokeResult, stamp: keys.Stamp, dry: bool) -> list[Put]:
+    """What the store has to remember of a result."""
+    digest = keys.digest_of(result.message_id.encode())
+    if not result.sends:
+        prefix = shard.head(b"D", stamp.timestamp_ms) + digest
+        return [(prefix + result.result_id.encode(), result.outcome.value.encode())]
+    if not counts(result.outcome, dry):
+        return []
+    puts = list(_marks(shard, result, stamp, digest))
+    if result.rejected_tokens:
+        prefix = shard.head(b"J", stamp.timestamp_ms) + digest
+        puts.append((keys.numbered(prefix, stamp.offset), pack_rejects(result.rejected_tokens)))
+    return puts
+
+
+def counts(outcome: Outcome, dry: bool) -> bool:
+    """Whether places with this outcome are done for this run."""
+    return outcome is Outcome.DRY_RUN if dry else outcome.covers
+
+
+def _marks(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes) -> Iterator[Put]:
+    prefix = shard.head(b"M", stamp.timestamp_ms) + digest
+    rejects = bool(result.rejected_tokens)
+    kind = Kind.REVOKED if result.outcome is Outcome.DRY_RUN else kind_of(result.outcome, rejects)
+    for _, offset, first, places in result.sends:
+        mark = Mark(offset, first, places, kind, result.violation_id, stamp.offset, stamp.timestamp_ms, rejects)
+        yield keys.mark(prefix, offset, first, stamp.offset), pack_mark(mark)

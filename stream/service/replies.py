@@ -1,0 +1,109 @@
+"""What a reply obliges us to do with the parcel and with its app: settle, halve, wait, renew the JWT, or pause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from stream.model import Outcome, RejectedToken
+from stream.pushkit.reply import Reply, Verdict
+from stream.service.clock import Clock
+from stream.settings import PushKitSettings
+from stream.work.apps import App
+from stream.work.endings import Ending
+from stream.work.packing import Parcel
+from stream.work.retry import backoff_s
+
+if TYPE_CHECKING:
+    from stream.service.calls import Calls
+
+log = structlog.get_logger(__name__)
+
+
+class Replies:
+    """One method a verdict; ``pushkit.reply.Verdict`` says what each means."""
+
+    def __init__(self, calls: Calls, settings: PushKitSettings, clock: Clock, random: Random) -> None:
+        self._calls = calls
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._by_verdict: Final[dict[Verdict, Callable[[Parcel, App, Reply], None]]] = {
+            Verdict.REVOKED: self._revoked,
+            Verdict.PARTIAL: self._partial,
+            Verdict.REJECTED: self._refused,
+            Verdict.FAILED: self._refused,
+            Verdict.SPLIT: self._split,
+            Verdict.SMALLER: self._smaller,
+            Verdict.RETRY: self._retry,
+            Verdict.FLOW_CONTROL: self._flow_control,
+            Verdict.RENEW: self._pause,
+            Verdict.PAUSE: self._pause,
+        }
+
+    def sort(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        """Do what the reply says."""
+        if reply.verdict is not Verdict.REVOKED:
+            parcel.last_reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
+        self._by_verdict[reply.verdict](parcel, app, reply)
+
+    def _revoked(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        self._accepted(app)
+        self._calls.finish(parcel, _ending(Outcome.REVOKED, len(parcel.tokens), (), reply))
+
+    def _partial(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        self._accepted(app)
+        rejected = _rejected(parcel, reply)
+        self._calls.finish(parcel, _ending(Outcome.PARTIALLY_REVOKED, len(parcel.tokens) - len(rejected), rejected, reply))
+
+    def _accepted(self, app: App) -> None:
+        if app.accepted():
+            log.info("app_goes_on", client_id=app.client_id)
+
+    def _refused(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        """All tokens refused for good; but where all that an app sends is refused, that is a wrong setting."""
+        if reply.verdict is Verdict.FAILED or reply.suspect_configuration:
+            log.error("call_refused", client_id=app.client_id, code=reply.code, detail=reply.detail, tokens=len(parcel.tokens))
+        if app.refuse(len(parcel.tokens)):
+            self._pause(parcel, app, reply)
+            return
+        self._calls.finish(parcel, _ending(Outcome.FAILED, 0, _rejected(parcel, reply), reply))
+
+    def _split(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        parcel.refusals += 1
+        self._calls.cut(parcel, (len(parcel.tokens) + 1) // 2)
+
+    def _smaller(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        app.token_limit = max(1, reply.token_limit or 1)
+        log.warning("calls_made_smaller", client_id=app.client_id, token_limit=app.token_limit)
+        self._calls.cut(parcel, app.token_limit)
+
+    def _retry(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        self._calls.again(parcel, self._backoff_s(parcel, reply))
+
+    def _flow_control(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        wait_s = self._backoff_s(parcel, reply)
+        app.cool(self._clock.monotonic_s() + min(wait_s, 1.0) if reply.retry_after_s is None else self._clock.monotonic_s() + wait_s)
+        self._calls.again(parcel, wait_s)
+
+    def _backoff_s(self, parcel: Parcel, reply: Reply) -> float:
+        first_s, longest_s = self._settings.retry_first_s, self._settings.retry_longest_s
+        return backoff_s(parcel.attempts, first_s, longest_s, reply.retry_after_s, self._random)
+
+    def _pause(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        reason = f"{reply.code or reply.http_status}: {reply.detail or reply.verdict.value}"
+        if app.pause(reason, self._clock.monotonic_s()):
+            log.error("app_paused", client_id=app.client_id, why=reason)
+        self._calls.again(parcel, 0.0)
+
+
+def _rejected(parcel: Parcel, reply: Reply) -> tuple[RejectedToken, ...]:
+    return tuple(RejectedToken(parcel.tokens[place].decode(), reason) for place, reason in reply.rejected)
+
+
+def _ending(outcome: Outcome, revoked: int, rejected: tuple[RejectedToken, ...], reply: Reply) -> Ending:
+    detail = None if outcome is Outcome.REVOKED else reply.detail
+    return Ending(outcome, revoked, rejected, reply.http_status, reply.code, detail, reply.push_request_id)

@@ -1,0 +1,112 @@
+"""Endings become results, and results that have arrived become settled places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from stream.model import BadRecord, Outcome, Position, Severity, Topic
+from stream.service.clock import Clock
+from stream.service.desk import Desk
+from stream.service.outbox import Letter, Outbox, Written
+from stream.state.shard import Shard, StoredSend
+from stream.wire.dead_letters import headers
+from stream.work.condemned import Condemned
+from stream.work.endings import Ending, bare_result, result_id, result_of
+from stream.work.judgement import Violation
+from stream.work.packing import Parcel
+
+log = structlog.get_logger(__name__)
+
+_WOULD_BE: Final = frozenset({Outcome.NOT_REVOCABLE, Outcome.ALREADY_REVOKED, Outcome.FAILED})
+
+
+class Settling:
+    """See the module's words. On the event loop."""
+
+    def __init__(self, desk: Desk, outbox: Outbox, clock: Clock, sends_topic: str, kick: Callable[[], None], behind: Callable[[], bool], *, dry: bool) -> None:
+        self.results: dict[tuple[Outcome, Severity], int] = {}
+        """Results delivered so far."""
+        self.devices: dict[tuple[str, str], int] = {}
+        """Devices revoked, rejected or failed so far, by app and ending."""
+        self.watch: Callable[[Written], None] | None = None
+        """Told of each result that is settled: metrics, the demo's live view."""
+        self._desk, self._outbox, self._clock = desk, outbox, clock
+        self._sends_topic = sends_topic
+        self._kick = kick
+        self._behind = behind
+        self._dry = dry
+
+    def end(self, parcel: Parcel, ending: Ending) -> None:
+        """A parcel has reached its end: write its result."""
+        it = parcel.owner
+        if it is None or (shard := self._desk.shards.get(it.shard)) is None:
+            return
+        it.produced(parcel)
+        if self._dry and ending.outcome in _WOULD_BE:
+            would = f"would be {ending.outcome.value}" + (f": {ending.detail}" if ending.detail else "")
+            ending = ending._replace(outcome=Outcome.DRY_RUN, detail=would)
+        totals = it.totals(parcel.violation.violation_id, self._all_read(shard))
+        result = result_of(parcel, ending, totals, self._clock.now_ms(), self._dry)
+        self._outbox.write(Written(shard, result, parcel, parcel.violation.trace))
+
+    def say(self, it: Condemned, violation: Violation, outcome: Outcome) -> None:
+        """A result without places, once: NOT_FOUND per violation, WITHDRAWN per withdrawal."""
+        shard = self._desk.shards.get(it.shard)
+        word = f"{outcome.value}@{violation.withdrawn_by}" if outcome is Outcome.WITHDRAWN else outcome.value
+        word += "/dry" if self._dry else ""
+        name = result_id(violation, (), word)
+        if shard is None or name in it.said:
+            return
+        it.said.add(name)
+        if shard.said(it.digest, name):
+            return
+        totals = it.totals(violation.violation_id, self._all_read(shard))
+        result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms())
+        self._outbox.write(Written(shard, result, None, violation.trace))
+
+    def _all_read(self, shard: Shard) -> bool:
+        """Whether no send is known to be unread."""
+        return not shard.restoring(Topic.SENDS) and not self._behind()
+
+    def settled(self, written: Written) -> None:
+        """A result is delivered and marked."""
+        result = written.result
+        key = (result.outcome, result.severity)
+        self.results[key] = self.results.get(key, 0) + 1
+        self._count(written)
+        if self.watch is not None:
+            self.watch(written)
+        if written.parcel is not None:
+            self._desk.settled(written.parcel)
+            self._kick()
+
+    def _count(self, written: Written) -> None:
+        result = written.result
+        if result.client_id is None or not result.tokens_requested:
+            return
+        counts = {
+            "revoked": result.tokens_revoked,
+            "rejected": len(result.rejected_tokens),
+            "failed": result.tokens_requested - result.tokens_revoked - len(result.rejected_tokens),
+        }
+        for ending, devices in counts.items():
+            if devices > 0:
+                self.devices[result.client_id, ending] = self.devices.get((result.client_id, ending), 0) + devices
+
+    def unreadable(self, shard: Shard, message_id: str, stored: StoredSend, error: BadRecord) -> None:
+        """A stored send that a violation needs cannot be read: a dead letter, tried until it is delivered."""
+        place = Position(self._sends_topic, shard.number, stored.offset, stored.timestamp_ms)
+        letter = Letter(message_id.encode(), stored.value, list(headers((), error, place)))
+        log.warning("dead_letter", topic=place.topic, partition=place.partition, offset=place.offset, why=str(error))
+        self._bury(letter)
+
+    def _bury(self, letter: Letter) -> None:
+        def done(failed: object) -> None:
+            if failed is not None:
+                log.warning("dead_letter_waits", why=str(failed))
+                self._outbox.later(lambda: self._bury(letter))
+
+        self._outbox.dead_letter(letter, done)

@@ -1,0 +1,143 @@
+"""One send against the violations of its message: what is covered counts, what another had done ends, the rest is to be called.
+
+Called by the desk for each stored send of a condemned message; fills the message's packer. It reads marks and rejected tokens from the
+shard's store and decides nothing about when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send
+from stream.state.records import unpack_rejects
+from stream.state.shard import Shard, StoredSend
+from stream.wire.wire import Wire
+from stream.work.condemned import Condemned
+from stream.work.cover import Kind, Mark, Span, known_elsewhere, size, still_open, without
+from stream.work.judgement import Violation
+from stream.work.packing import CALL, Fate
+
+_NOT_REVOCABLE: Final = Fate(Outcome.NOT_REVOCABLE)
+_EXPIRED: Final = Fate(Outcome.FAILED, "expired")
+_UNREADABLE: Final = Fate(Outcome.FAILED, "unreadable")
+
+Where = tuple[int, int, int]
+"""Partition, offset and record time (ms) of a send."""
+
+
+class Sorter:
+    """See the module's words."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        largest_call: Callable[[str], int],
+        unreadable: Callable[[Shard, str, StoredSend, BadRecord], None],
+    ) -> None:
+        self._wire = wire
+        self._largest_call = largest_call
+        self._unreadable = unreadable
+        self.before_ms = 0
+        """Sends older than this have left retention."""
+
+    def read(self, stored: StoredSend) -> Send | BadRecord:
+        """The send, or what is wrong with it. Raises RegistryDown."""
+        try:
+            return self._wire.send(stored.value)
+        except BadRecord as error:
+            return error
+
+    def consider(self, it: Condemned, shard: Shard, stored: StoredSend, send: Send | BadRecord, marks: list[Mark]) -> None:
+        """Put the send's open places, for each standing violation, into the message's packer."""
+        if isinstance(send, BadRecord):
+            self._bad(it, shard, stored, marks, send)
+            return
+        if send.head.message_id != it.message_id:
+            return  # another message with the same digest
+        it.found, it.app = True, send.head.client_id
+        it.matched += len(send.tokens)
+        where = (it.shard, stored.offset, stored.timestamp_ms)
+        for violation in it.standing:
+            if spans := self._open(it, violation, len(send.tokens), where, marks):
+                self._divide(it, shard, violation, send, where, marks, spans)
+
+    def _open(self, it: Condemned, violation: Violation, places: int, where: Where, marks: list[Mark]) -> list[Span]:
+        """The places neither settled nor under way; they are under way from now on."""
+        name = violation.violation_id
+        spans = still_open(places, marks, name, violation.again_ms)
+        it.settled[name] = it.settled.get(name, 0) + places - size(spans)
+        if (taken := it.under_way.get(where[1])) and spans:
+            kept = without(spans, taken)
+            it.wanted = it.wanted or kept != spans  # called under an earlier violation: look again when that has ended
+            spans = kept
+        if spans:
+            it.take(where[1], spans)
+        return spans
+
+    def _divide(
+        self, it: Condemned, shard: Shard, violation: Violation, send: Send, where: Where, marks: list[Mark], spans: list[Span]
+    ) -> None:
+        known, left = known_elsewhere(spans, marks, violation.violation_id) if marks else ((), spans)
+        for span, mark in known:
+            self._known(it, shard, violation, send, where, span, mark)
+        for span in left:
+            self._fresh(it, violation, send, where, span)
+
+    def _fresh(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> None:
+        if not send.head.revocable:
+            it.packer.put(violation, _NOT_REVOCABLE, send.head, span, where, ())
+        elif where[2] < self.before_ms:
+            it.packer.put(violation, _EXPIRED, send.head, span, where, ())
+        else:
+            most = self._largest_call(send.head.client_id)
+            for piece in self._callable(it, violation, send, where, span):
+                it.packer.put(violation, CALL, send.head, piece, where, send.tokens, most)
+
+    def _callable(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> Iterable[Span]:
+        """The span without the tokens that no call can carry; those are refused here."""
+        lengths = set(map(len, send.tokens[span[0] : span[1]]))
+        if max(lengths) <= MAX_TOKEN_BYTES and min(lengths) > 0:
+            return (span,)
+        wrong = [place for place in range(*span) if not 0 < len(send.tokens[place]) <= MAX_TOKEN_BYTES]
+        for place in wrong:
+            reason = "tokenTooLong" if send.tokens[place] else "tokenEmpty"
+            fate = Fate(Outcome.FAILED, reason)
+            it.packer.refuse(violation, fate, send.head, where, place, _refused(send.tokens[place], reason))
+        return without([span], [(place, place + 1) for place in wrong])
+
+    def _known(
+        self, it: Condemned, shard: Shard, violation: Violation, send: Send, where: Where, span: Span, mark: Mark
+    ) -> None:
+        """Places that another violation had revoked, or refused for good: no call, the same ending."""
+        revoked = Fate(Outcome.ALREADY_REVOKED, mark.violation_id)
+        if not mark.rejects:
+            it.packer.put(violation, revoked, send.head, span, where, ())
+            return
+        refused = Fate(Outcome.FAILED, f"refused under {mark.violation_id}")
+        stored = shard.rejects(it.digest, mark.result_offset)
+        reasons = unpack_rejects(stored) if stored else {}
+        for place in range(*span):
+            token = send.tokens[place]
+            if token in reasons or mark.kind is Kind.REFUSED:
+                said = _refused(token, reasons.get(token, "refused"))
+                it.packer.refuse(violation, refused, send.head, where, place, said)
+            else:
+                it.packer.put(violation, revoked, send.head, (place, place + 1), where, ())
+
+    def _bad(self, it: Condemned, shard: Shard, stored: StoredSend, marks: list[Mark], error: BadRecord) -> None:
+        """A send that cannot be read: dead-lettered once, and each violation told so once."""
+        it.found = True
+        if stored.offset in it.under_way:
+            return
+        if not marks:
+            self._unreadable(shard, it.message_id, stored, error)
+        told = {mark.violation_id for mark in marks}
+        for violation in it.standing:
+            if violation.violation_id not in told:
+                it.take(stored.offset, [(0, 0)])
+                it.packer.unread(violation, _UNREADABLE, (it.shard, stored.offset, stored.timestamp_ms))
+
+
+def _refused(token: bytes, reason: str) -> RejectedToken:
+    return RejectedToken(token[:MAX_TOKEN_BYTES].decode("utf-8", "ignore"), reason)

@@ -1,0 +1,371 @@
+"""The story, told once: the rooms are wired, started, drained and stopped here.
+
+A violation comes to the *membership* thread, which stores it, condemns its message and tells the *desk*. The desk, on the event loop, waits
+until all that could speak against acting has been read, then walks the stored sends and packs what is open into parcels. A parcel waits in
+its lane in *calls* until limits let it leave, and comes back revoked, refused or to be tried again. Its result goes to the *outbox*; when
+Kafka has it, its marks are written, and only then are its places settled. A send that comes after its violation takes the same way: the
+*tail* thread stores it, sees that its message is condemned, and tells the desk. What was there before us, the *past* thread reads from the
+newest on. Two worlds, then: threads that block on Kafka and store what they read, and one loop that decides; between them only calls that
+put something in a queue.
+
+Stopping goes the other way: no new call starts, calls in flight end, results are delivered, the member leaves the group (which fences the
+shards), readers stop, the store is flushed and closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaException, Producer
+
+from stream.kafka import properties
+from stream.kafka.cluster import Cluster
+from stream.kafka.membership import Membership
+from stream.kafka.past import Past
+from stream.kafka.preflight import World
+from stream.kafka.tail import Tail
+from stream.model import StartError, StoreCorrupt, StoreStalled, Topic, UnpushError
+from stream.pushkit.client import PushKit
+from stream.service.arrivals import Arrivals, Topics
+from stream.service.calls import Calls
+from stream.service.clock import Clock
+from stream.service.desk import Desk, Ways
+from stream.service.gateway import KeyedPushKit, Keys
+from stream.service.intake import Intake, ToLoop
+from stream.service.outbox import Outbox
+from stream.service.pace import GivingWay
+from stream.service.settling import Settling
+from stream.service.sorting import Sorter
+from stream.settings import Settings
+from stream.state.folder import move_aside, open_folder
+from stream.state.shard import Shard
+from stream.wire.partitioners import disagree
+from stream.wire.registry import Registry
+from stream.wire.wire import Wire
+
+CHORES_EVERY_S: Final = 0.25
+FLUSH_EVERY_S: Final = 15.0
+EXPIRE_EVERY_S: Final = 5.0
+SLICE_S: Final = 0.003
+"""How long the desk plans before the loop turns to calls and replies again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Service:
+    """One process of Unpush. Made, run and closed inside one event loop: ``async with Service(...) as service: await service.run()``."""
+
+    def __init__(self, settings: Settings, world: World, *, dry: bool = False) -> None:
+        """Open the store and load the keys. Raises StartError."""
+        self.settings, self.world, self.dry = settings, world, dry
+        self.clock = Clock()
+        self.draining = False
+        self.failure: Exception | None = None
+        self.disagreement: str | None = None
+        self.names = {
+            Topic.SENDS: settings.topics.message_sent,
+            Topic.VIOLATIONS: settings.topics.violation_detected,
+            Topic.RESULTS: settings.topics.revoke_result,
+        }
+        self._stop = asyncio.Event()
+        self._kick = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = []
+        retention_ms = int(settings.store.retention_s * 1000)
+        self.keys = Keys(settings.push_kit, self.clock)
+        self.wire = Wire(settings.avro.write_format, _registry(settings))
+        self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
+        self._wire_rooms(retention_ms, bucket_ms)
+
+    def _wire_rooms(self, retention_ms: int, bucket_ms: int) -> None:
+        settings = self.settings
+        self.producer = Producer(properties.producer(settings))
+        self.outbox = Outbox(
+            self.producer, self.names[Topic.RESULTS], settings.topics.dead_letter, self.wire, self.dry, lambda w: self.settling.settled(w)
+        )
+        self.push_kit = PushKit(settings.push_kit.url, settings.push_kit.timeout_s, settings.push_kit.max_in_flight)
+        gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)
+        self.calls = Calls(
+            settings.push_kit,
+            gateway,
+            self.clock,
+            end=lambda parcel, ending: self.settling.end(parcel, ending),
+            replaced=lambda parcel, pieces: self.desk.replaced(parcel, pieces),
+            keyless=self.keys.keyless,
+        )
+        self.desk = self._new_desk(retention_ms)
+        self.settling = Settling(self.desk, self.outbox, self.clock, self.names[Topic.SENDS], self._kick.set, lambda: self.tail.behind, dry=self.dry)
+        self.intake = self._new_intake()
+        self.arrivals = Arrivals(
+            self.store, self._topics(), self.intake, self.desk, self.calls, self.outbox, self.clock, retention_ms, bucket_ms
+        )
+        self._set_readers()
+
+    def _new_desk(self, retention_ms: int) -> Desk:
+        calls = self.calls
+        ways = Ways(
+            call=calls.call,
+            end=lambda parcel, ending: self.settling.end(parcel, ending),
+            say=lambda it, violation, outcome: self.settling.say(it, violation, outcome),
+            take_back=calls.take_back,
+            ready=calls.ready,
+            crowded=calls.crowded,
+            has_room=calls.has_room,
+        )
+        sorter = Sorter(self.wire, calls.largest_call, lambda *bad: self.settling.unreadable(*bad))
+        return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms)
+
+    def _new_intake(self) -> Intake:
+        return Intake(
+            self.wire,
+            self.names,
+            self.world.partitions,
+            ToLoop(self._from_thread(self.desk.events_came), self._from_thread(self.desk.sends_came), self.outbox.dead_letter),
+            dry=self.dry,
+            since_ms=self.settings.join.since_ms,
+            max_bad_share=self.settings.dead_letters.max_bad_share,
+            now_ms=self.clock.now_ms,
+        )
+
+    def _topics(self) -> Topics:
+        by_time = {topic: bool(self.world.log_append_time[name]) for topic, name in self.names.items()}
+        cluster = Cluster(self.settings)
+        known = any(self.world.topic_ids.values())
+
+        def ids() -> dict[Topic, str]:
+            described = cluster.describe(self.names.values(), cluster.partition_counts()) if known else {}
+            found = {topic: described[name].topic_id for topic, name in self.names.items() if name in described}
+            return {topic: name for topic, name in found.items() if name is not None}
+
+        return Topics(self.world.partitions, by_time, ids)
+
+    def _set_readers(self) -> None:
+        pace = GivingWay(self.busy)
+        take, lost = self.intake.take, self._lost
+        self.tail = Tail(properties.sends(self.settings), self.names, take, pace, self._at_end, lost, self.failed)
+        self.past = Past(
+            properties.past(self.settings), self.names, take, pace, self._ranges, self._floor_is, self._further, lost, self.failed
+        )
+        self.membership = Membership(properties.member(self.settings), self.names, take, self.arrivals, self.failed)
+        self.arrivals.tail, self.arrivals.past = self.tail, self.past
+
+    # --- what threads tell
+
+    def _from_thread(self, tell: Callable[[int, list[Any], float], None]) -> Callable[[int, list[Any]], None]:
+        def on_loop(number: int, came: list[Any]) -> None:
+            tell(number, came, self.clock.monotonic_s())
+            self._kick.set()
+
+        return lambda number, came: self._call_soon(on_loop, number, came)
+
+    def _call_soon(self, call: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: we are gone
+            self._loop.call_soon_threadsafe(call, *args)
+
+    def busy(self) -> bool:
+        """Whether calls are due or violations wait: bulk reading gives way then. From any thread."""
+        return bool(self.calls.in_flight or self.desk.urgent or self.outbox.size)
+
+    def _ranges(self, place: tuple[Topic, int]) -> Any:
+        shard = self.intake.shards.get(place[1])
+        return shard.ranges(place[0]) if shard is not None else None
+
+    def _floor_is(self, place: tuple[Topic, int], floor: int) -> None:
+        if (shard := self.intake.shards.get(place[1])) is not None:
+            shard.floor[place[0]] = floor
+
+    def _further(self, place: tuple[Topic, int], back_ms: float) -> None:
+        shard = self.intake.shards.get(place[1])
+        if shard is None:
+            return
+        shard.read_back_ms[place[0]] = back_ms
+        if place[0] is not Topic.SENDS:
+            self._call_soon(self._past_read, place[1])
+
+    def _past_read(self, number: int) -> None:
+        self.desk.past_read(number)
+        self._kick.set()
+
+    def _lost(self, place: tuple[Topic, int], start: int, end: int) -> None:
+        log.error("records_gone", topic=self.names[place[0]], partition=place[1], first=start, count=end - start, why="retention removed them")
+
+    def _at_end(self, place: tuple[Topic, int], since_s: float) -> None:
+        if (shard := self.intake.shards.get(place[1])) is not None:
+            shard.read_to_end_s = max(shard.read_to_end_s, since_s)
+
+    def failed(self, error: Exception) -> None:
+        """Something that the service cannot do without has ended: stop, exit 1. From any thread."""
+        self._call_soon(self._fail, error)
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None and not self.draining:
+            self.failure = error
+        self._stop.set()
+
+    # --- running
+
+    async def run(self) -> None:
+        """Work until ``stop()`` or a failure, which is raised as one sentence; then drain."""
+        self._begin()
+        await self._stop.wait()
+        await self._drain()
+        if self.failure is not None:
+            raise _as_sentence(self.failure, self) from self.failure
+
+    def stop(self) -> None:
+        """Drain and end."""
+        self._stop.set()
+
+    def _begin(self) -> None:
+        for work in (self.outbox.run(), self._plan(), self._chores(), self.keys.keep_renewed(self.clock)):
+            self._task(work)
+        for _ in range(self.settings.push_kit.max_in_flight):
+            self._task(self.calls.work())
+        for reader in (self.tail, self.past, self.membership):
+            reader.thread.start()
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error if isinstance(error, Exception) else RuntimeError(str(error)))
+
+    async def _plan(self) -> None:
+        """Let the desk plan, a slice at a time, as long as there is something to plan and room for it."""
+        self._loop.call_soon(self.calls.room.set)
+        while True:
+            until_s = self._loop.time() + SLICE_S
+            while self.desk.step(self.clock.monotonic_s()):
+                if self._loop.time() > until_s:
+                    await asyncio.sleep(0)
+                    until_s = self._loop.time() + SLICE_S
+            await self._something_new()
+
+    async def _something_new(self) -> None:
+        self._kick.clear()
+        if self.desk.has_plans:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._kick.wait(), 0.1)
+        else:
+            await self._kick.wait()
+
+    async def _chores(self) -> None:
+        flush_s = expire_s = self._loop.time()
+        while True:
+            await asyncio.sleep(CHORES_EVERY_S)
+            self.disagreement = self._disagree()
+            self.desk.missing(self.clock.monotonic_s(), self._can_tell)
+            self.desk.unpark()
+            now_s = self._loop.time()
+            if now_s >= expire_s + EXPIRE_EVERY_S:
+                expire_s = now_s
+                self._expire()
+            if now_s >= flush_s + FLUSH_EVERY_S:
+                flush_s = now_s
+                await self._loop.run_in_executor(None, self._flush)
+
+    def _expire(self) -> None:
+        now_ms = self.clock.now_ms()
+        self.calls.give_up(now_ms)
+        self.desk.expire(now_ms)
+        before_ms = now_ms - int(self.settings.store.retention_s * 1000) - 60_000
+        for shard in list(self.intake.shards.values()):
+            for bucket in shard.expired_buckets(before_ms):
+                self._loop.run_in_executor(None, self._drop, shard, bucket)
+
+    @staticmethod
+    def _drop(shard: Shard, bucket: int) -> None:
+        with contextlib.suppress(UnpushError):
+            shard.drop_bucket(bucket)
+            log.info("bucket_dropped", partition=shard.number, bucket=bucket)
+
+    def _flush(self) -> None:
+        try:
+            self.store.flush()
+        except StoreStalled as why:
+            log.warning("checkpoint_failed", why=str(why))
+        except StoreCorrupt as why:
+            self.failed(why)
+
+    def _can_tell(self, shard: Shard, arrived_s: float) -> bool:
+        """Whether a message without sends may be called NOT_FOUND: all sends up to now read, and the topics agree on the partitioner."""
+        if self.disagreement is not None or shard.restoring(Topic.SENDS):
+            return False
+        if shard.read_to_end_s < arrived_s:
+            self.tail.ask_end((Topic.SENDS, shard.number))
+            return False
+        return True
+
+    def _disagree(self) -> str | None:
+        found = disagree(self.intake.agreement[Topic.SENDS], self.intake.agreement[Topic.VIOLATIONS])
+        if found is not None and self.disagreement is None:
+            log.error("partitioners_differ", why=found)
+        return found
+
+    # --- stopping
+
+    async def _drain(self) -> None:
+        self.draining = True
+        log.info("draining", calls_in_flight=len(self.calls.in_flight), drain_s=self.settings.shutdown.drain_s)
+        deadline_s = self._loop.time() + self.settings.shutdown.drain_s
+        self.calls.stop_starting()
+        while self.calls.in_flight and self._loop.time() < deadline_s:
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(UnpushError):
+            await self.outbox.flush(deadline_s)
+        await asyncio.to_thread(self._stop_readers)
+
+    def _stop_readers(self) -> None:
+        self.membership.stop()
+        self.tail.stop()
+        self.past.stop()
+
+    async def close(self) -> None:
+        """Let go of everything; the store is flushed and closed, or moved aside where it is corrupt."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.push_kit.close()
+        self.producer.flush(1.0)
+        await asyncio.to_thread(self.store.close)
+        if isinstance(self.failure, StoreCorrupt):
+            log.error("store_moved_aside", to=str(move_aside(self.settings.store.path)), why=str(self.failure))
+
+    async def __aenter__(self) -> Service:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _registry(settings: Settings) -> Registry | None:
+    if settings.avro.registry_url is None:
+        return None
+    user, password = settings.avro.registry_user or "", settings.avro.registry_password
+    info = f"{user}:{password.reveal()}" if password is not None else ""
+    topics = {
+        "MessageSent": settings.topics.message_sent,
+        "ViolationDetected": settings.topics.violation_detected,
+        "RevokeResult": settings.topics.revoke_result,
+    }
+    return Registry(settings.avro.registry_url, topics, info, settings.avro.auto_register)
+
+
+def _as_sentence(error: Exception, service: Service) -> UnpushError:
+    if isinstance(error, StoreCorrupt):
+        return StartError(f"{error}; the store is moved aside, start again and it is rebuilt from Kafka")
+    if isinstance(error, UnpushError):
+        return error
+    if isinstance(error, KafkaException):
+        return StartError(f"Kafka cannot go on: {error.args[0].str()}")
+    log.error("unexpected", exc_info=error)
+    return StartError(f"stopped by an unexpected error, which is a fault of ours: {type(error).__name__}: {error}")
+
+

@@ -1,0 +1,83 @@
+"""The store's folder: RocksDB inside, and a stamp beside it that says what the data presumes.
+
+The stamp is JSON, written whole (temporary file, fsync, rename): the format's version, the width of a time bucket, the partition count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from stream.model import StartError, StoreCorrupt
+from stream.state.store import Store
+
+VERSION: Final = 1
+BUCKETS: Final = 12
+"""Time buckets per retention: a violation seeks in each, so few; each leaves as a whole, so not too few."""
+
+log = structlog.get_logger(__name__)
+
+
+def open_folder(path: Path, retention_ms: int, partitions: int) -> tuple[Store, int]:
+    """The store and its bucket width in ms. A store that cannot be trusted is moved aside and begun anew: Kafka has everything.
+
+    Raises StartError where the partition count has changed since it was written, another process has it, or the disk refuses.
+    """
+    try:
+        bucket_ms = _stamped(path, retention_ms, partitions)
+        return Store(path / "db"), bucket_ms
+    except StoreCorrupt as why:
+        aside = move_aside(path)
+        log.error("store_moved_aside", path=str(path), to=str(aside), why=str(why))
+    return Store(path / "db"), _stamped(path, retention_ms, partitions)
+
+
+def move_aside(path: Path) -> Path:
+    """Rename the folder, so that the next start rebuilds it; returns where it went."""
+    aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+    path.rename(aside)
+    return aside
+
+
+def _stamped(path: Path, retention_ms: int, partitions: int) -> int:
+    stamp = _read(path / "stamp.json")
+    if stamp is None:
+        stamp = {"version": VERSION, "bucket_ms": max(1_000, retention_ms // BUCKETS), "partitions": partitions}
+        _write(path / "stamp.json", stamp)
+    if stamp["partitions"] != partitions:
+        raise StartError(
+            f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have {partitions}: keys have "
+            "moved, so earlier sends would not meet later violations; give the topics their former count, or, accepting that, remove the "
+            "folder and start again"
+        )
+    return stamp["bucket_ms"]
+
+
+def _read(file: Path) -> dict[str, int] | None:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        return {name: int(found[name]) for name in ("version", "bucket_ms", "partitions")}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreCorrupt(f"its stamp {file} cannot be read ({error})") from None
+    except OSError as error:
+        raise StartError(f"the store's folder {file.parent} cannot be read: {error.strerror}") from None
+
+
+def _write(file: Path, stamp: dict[str, int]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        with fresh.open("w", encoding="utf-8") as out:
+            json.dump(stamp, out)
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.rename(file)
+    except OSError as error:
+        raise StartError(f"the store's folder {file.parent} cannot be written: {error.strerror}") from None

@@ -1,0 +1,86 @@
+"""One app's standing with Push Kit: may it call now, how large, and if not, why and since when. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stream.model import MAX_CALL_TOKENS
+from stream.work.limits import DeviceBucket, largest_call
+
+PROBE_FIRST_S: Final = 2.0
+PROBE_LONGEST_S: Final = 60.0
+REFUSED_IN_A_ROW: Final = 200
+"""So many tokens refused and none accepted is a wrong setting, not bad tokens (contract, promise 4)."""
+
+
+class App:
+    """Pauses, flow control and limits of one app.
+
+    A *pause* is somebody's to mend (authentication, configuration): one probe at a time goes out, ever more slowly. *Cooling* is flow
+    control: the app waits a little and goes on by itself. Held by settings (``paused``, no key) it makes no call at all.
+    """
+
+    __slots__ = ("bucket", "client_id", "cooling_until_s", "held", "pause_reason", "paused_since_s", "probe_at_s", "refused", "token_limit", "_probe_s")
+
+    def __init__(self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None) -> None:
+        self.client_id = client_id
+        self.bucket = DeviceBucket(devices_per_s, now_s)
+        self.held = held
+        """Why the settings let it make no call; None: they do."""
+        self.token_limit = MAX_CALL_TOKENS
+        self.cooling_until_s = 0.0
+        self.pause_reason: str | None = None
+        self.paused_since_s = 0.0
+        self.probe_at_s = 0.0
+        self.refused = 0
+        self._probe_s = PROBE_FIRST_S
+
+    @property
+    def waits_for(self) -> str | None:
+        """Why no ordinary call goes out, for people; None: nothing is in the way but limits."""
+        return self.held or self.pause_reason
+
+    @property
+    def largest_call(self) -> int:
+        """Tokens in one call, at most, as this app stands."""
+        return largest_call(self.bucket.devices_per_s, self.token_limit)
+
+    def wait_s(self, now_s: float) -> float | None:
+        """How long until a call may leave: 0 now, None: not by the passing of time."""
+        if self.held is not None:
+            return None
+        until_s = max(self.cooling_until_s, self.probe_at_s if self.pause_reason else 0.0)
+        return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
+
+    def leaves(self, devices: int, now_s: float) -> None:
+        """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's time."""
+        self.bucket.take(devices, now_s)
+        if self.pause_reason:
+            self._probe_s = min(2 * self._probe_s, PROBE_LONGEST_S)
+            self.probe_at_s = now_s + self._probe_s
+
+    def pause(self, reason: str, now_s: float) -> bool:
+        """Stop ordinary calls. True where this is news."""
+        news = self.pause_reason is None
+        if news:
+            self.paused_since_s, self._probe_s = now_s, PROBE_FIRST_S
+            self.probe_at_s = now_s + PROBE_FIRST_S
+        self.pause_reason = reason
+        return news
+
+    def accepted(self) -> bool:
+        """A call was accepted, in part at least. True where that ends a pause."""
+        ended = self.pause_reason is not None
+        self.pause_reason, self.refused = None, 0
+        return ended
+
+    def refuse(self, tokens: int) -> bool:
+        """A call's tokens were all refused for good. True where that makes too many in a row: pause rather than settle them."""
+        if self.refused + tokens >= REFUSED_IN_A_ROW:
+            return True
+        self.refused += tokens
+        return False
+
+    def cool(self, until_s: float) -> None:
+        """Flow control: no call before that time."""
+        self.cooling_until_s = max(self.cooling_until_s, until_s)

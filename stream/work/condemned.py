@@ -1,0 +1,167 @@
+"""A condemned message: its violations, and what of its work is under way here. Pure state; the desk moves it.
+
+What is known of a place is in exactly one of three states: not planned, *under way* (here, in memory), or settled (a mark in the store).
+Marks are written before places leave ``under_way``, so a look at both never plans a place twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from stream.model import SendPart, Severity
+from stream.work.cover import Span, without
+from stream.work.judgement import Violation
+from stream.work.packing import Packer, Parcel
+
+RESULTS_SLACK_MS: Final = 5 * 60_000
+"""Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors differ."""
+
+END: Final = b"\xff" * 32
+
+
+class Condemned:
+    """One message with at least one violation."""
+
+    __slots__ = (
+        "app",
+        "arrived_s",
+        "counted",
+        "cursor",
+        "digest",
+        "found",
+        "matched",
+        "message_id",
+        "open_parcels",
+        "packer",
+        "queued",
+        "said",
+        "settled",
+        "severity",
+        "shard",
+        "standing",
+        "under_way",
+        "violations",
+        "walked",
+        "wanted",
+    )
+
+    def __init__(self, shard: int, message_id: str, digest: bytes, arrived_s: float) -> None:
+        self.shard = shard
+        self.message_id = message_id
+        self.digest = digest
+        self.arrived_s = arrived_s
+        self.violations: dict[str, Violation] = {}
+        self.standing: list[Violation] = []
+        """The violations that stand, by first offset: a place is called under the first that still has it open."""
+        self.severity = Severity.LOW
+        self.said: set[str] = set()
+        """Ids of results without places (NOT_FOUND, WITHDRAWN) that are on their way or known to be delivered."""
+        self.under_way: dict[int, list[Span]] = {}
+        self.open_parcels = 0
+        self.matched = 0
+        self.settled: dict[str, int] = {}
+        self.found = False
+        self.wanted = False
+        """Another pass over the stored sends is due, once nothing is under way."""
+        self.queued = False
+        self.app: str | None = None
+        """The app of the send seen last; most messages have one only."""
+        self.counted = False
+        self.cursor: bytes | None = None
+        """Where the running pass goes on; None: no pass is running."""
+        self.walked: list[tuple[bytes, int]] = []
+        """Of the last pass: up to which key it saw the batches up to which number."""
+        self.packer = Packer()
+
+    def __repr__(self) -> str:
+        return f"Condemned({self.message_id!r}, shard {self.shard}, {self.severity.name})"
+
+    # --- its violations
+
+    def judged(self, violations: dict[str, Violation]) -> None:
+        """Its violations as all known events leave them."""
+        self.violations = violations
+        self.standing = [each for each in violations.values() if each.stands]
+        self.severity = max((each.severity for each in self.standing), default=Severity.LOW)
+
+    @property
+    def since_ms(self) -> int:
+        """All violations and results from this time on must have been read before it may be acted on."""
+        return min(each.since_ms for each in self.violations.values()) - RESULTS_SLACK_MS
+
+    @property
+    def first_offset(self) -> int:
+        """Where its first event stands."""
+        return min(each.first_offset for each in self.violations.values())
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is planned, walked or under way."""
+        return self.cursor is None and not self.under_way and not self.queued
+
+    # --- passes over the stored sends
+
+    def begin_pass(self) -> None:
+        """Start counting from nothing; only while nothing is under way."""
+        self.cursor, self.walked, self.wanted = b"", [], False
+        self.matched, self.found, self.counted = 0, False, False
+        self.settled = {each.violation_id: 0 for each in self.standing}
+
+    def passed(self, key: bytes, batch: int) -> None:
+        """The running pass has seen all sends up to ``key`` that were stored by ``batch``."""
+        if self.walked and self.walked[-1][1] == batch:
+            self.walked.pop()
+        self.walked.append((key, batch))
+
+    def end_pass(self) -> None:
+        """All stored sends have been seen."""
+        self.cursor, self.counted = None, True
+
+    def seen(self, key: bytes, batch: int) -> bool:
+        """Whether the last pass saw, or will see, the send that ``batch`` stored under ``key``."""
+        for end, known in self.walked:
+            if key <= end:
+                return batch <= known
+        return self.cursor is not None
+
+    # --- what is under way
+
+    def take(self, offset: int, spans: Iterable[Span]) -> None:
+        """These places are under way."""
+        self.under_way.setdefault(offset, []).extend(spans)
+
+    def issue(self, parcels: list[Parcel]) -> None:
+        """These parcels are under way."""
+        self.open_parcels += len(parcels)
+        for parcel in parcels:
+            parcel.owner = self
+
+    def release(self, parcel: Parcel) -> None:
+        """A parcel's places are settled, or given back."""
+        self.open_parcels -= 1
+        for part in parcel.parts:
+            self._release(part)
+
+    def _release(self, part: SendPart) -> None:
+        spans, span = self.under_way.pop(part.offset, []), (part.first_token, part.first_token + part.token_count)
+        if spans == [span]:
+            return
+        if span in spans:
+            spans.remove(span)
+        else:
+            spans = without(spans, [span])
+        if spans:
+            self.under_way[part.offset] = spans
+
+    def produced(self, parcel: Parcel) -> None:
+        """A result for the parcel is on its way: its places count as settled in that result's totals."""
+        name = parcel.violation.violation_id
+        self.settled[name] = self.settled.get(name, 0) + parcel.place_count
+
+    def totals(self, violation_id: str, all_read: bool) -> tuple[int, int]:
+        """Places matched and settled of a violation; matched is at least one more while not all sends are known."""
+        settled = self.settled.get(violation_id, 0)
+        if self.counted and all_read:
+            return max(self.matched, settled), settled
+        return max(self.matched, settled + 1), settled

@@ -1,0 +1,112 @@
+"""Parcels that wait for a call: the most severe first, apps in turn, then age. Pure.
+
+Promised: a parcel of higher severity never waits behind one of lower severity of the same app; within a severity, apps take turns, so a
+campaign of one does not delay a single token of another; within an app the oldest finding goes first. An app that may not call now
+(limit, pause) is passed over and holds up no other. Not promised yet: reserved shares for the lower lanes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from stream.model import Severity
+from stream.work.packing import Parcel
+
+Allowed = Callable[[str], bool]
+
+
+class _Lane:
+    """One severity: apps in turn, each with its parcels by age."""
+
+    __slots__ = ("apps", "turns")
+
+    def __init__(self) -> None:
+        self.apps: dict[str, list[tuple[int, int, Parcel]]] = {}
+        self.turns: deque[str] = deque()
+
+    def next(self, allowed: Allowed) -> Parcel | None:
+        for _ in range(len(self.turns)):
+            app = self.turns[0]
+            self.turns.rotate(-1)
+            if allowed(app):
+                return self._pop(app)
+        return None
+
+    def _pop(self, app: str) -> Parcel:
+        heap = self.apps[app]
+        parcel = heapq.heappop(heap)[2]
+        if not heap:
+            del self.apps[app]
+            self.turns.remove(app)
+        return parcel
+
+
+class Lanes:
+    """All parcels that are ready to be called."""
+
+    __slots__ = ("_lanes", "_turn", "size")
+
+    def __init__(self) -> None:
+        self._lanes = {severity: _Lane() for severity in sorted(Severity, reverse=True)}
+        self._turn = count()
+        self.size = 0
+
+    def put(self, parcel: Parcel, severity: Severity) -> None:
+        """Let a parcel wait in a lane; its place in the lane is its violation's age."""
+        lane, app = self._lanes[severity], parcel.client_id or ""
+        if app not in lane.apps:
+            lane.apps[app] = []
+            lane.turns.append(app)
+        heapq.heappush(lane.apps[app], (parcel.violation.first_timestamp_ms, next(self._turn), parcel))
+        self.size += 1
+
+    def next(self, allowed: Allowed) -> Parcel | None:
+        """The next parcel to call among the apps that are ``allowed`` to, or None."""
+        for lane in self._lanes.values():
+            if lane.turns and (parcel := lane.next(allowed)) is not None:
+                self.size -= 1
+                return parcel
+        return None
+
+    def depth(self, severity: Severity) -> int:
+        """How many parcels wait in one lane."""
+        return sum(map(len, self._lanes[severity].apps.values()))
+
+    def ready(self, severity: Severity, stopped: Callable[[str], bool]) -> int:
+        """How many parcels of this severity and above wait for a call, those of ``stopped`` apps not counted."""
+        lanes = (self._lanes[each].apps for each in Severity if each >= severity)
+        return sum(len(heap) for apps in lanes for app, heap in apps.items() if not stopped(app))
+
+    def apps(self) -> set[str]:
+        """The apps that have something waiting."""
+        return {app for lane in self._lanes.values() for app in lane.apps}
+
+    def remove(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
+        """Take out all that ``chosen`` names, in no particular order."""
+        removed: list[Parcel] = []
+        for lane in self._lanes.values():
+            for app in list(lane.apps):
+                removed += self._sift(lane, app, chosen)
+        self.size -= len(removed)
+        return removed
+
+    @staticmethod
+    def _sift(lane: _Lane, app: str, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
+        heap = lane.apps[app]
+        out = [entry[2] for entry in heap if chosen(entry[2])]
+        if out:
+            kept = [entry for entry in heap if not chosen(entry[2])]
+            heapq.heapify(kept)
+            lane.apps[app] = kept
+            if not kept:
+                del lane.apps[app]
+                lane.turns.remove(app)
+        return out
+
+    def __iter__(self) -> Iterator[Parcel]:
+        for lane in self._lanes.values():
+            for heap in lane.apps.values():
+                yield from (entry[2] for entry in heap)

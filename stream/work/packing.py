@@ -1,0 +1,241 @@
+"""Places become parcels: what travels together and ends in one result. Pure.
+
+Promised: a parcel holds places of one violation, app, push type and notifyId; at most ``max_tokens`` distinct tokens, 1,000 send parts
+and the bytes that a call may have; each place that was put in comes out in exactly one parcel, in the order it was put in.
+Not promised: that one token is in one parcel only; the same token in two sends may meet in one parcel or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, Outcome, RejectedToken, SendHead, SendPart
+from stream.work.cover import Span
+from stream.work.judgement import Violation
+
+if TYPE_CHECKING:
+    from stream.work.condemned import Condemned
+
+MAX_PARTS: Final = 1_000
+MAX_BODY_BYTES: Final = 480_000
+"""Below the contract's 512 kB, leaving room for quotes, commas and escapes."""
+MAX_REJECTS_BYTES: Final = 800_000
+"""Tokens and reasons in one result, below the contract's 900 kB."""
+
+
+class Fate(NamedTuple):
+    """How a parcel is to end: ``outcome`` None means by a revoke call, else without one, for the reason in ``detail``."""
+
+    outcome: Outcome | None = None
+    detail: str | None = None
+
+
+CALL: Final = Fate()
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """Places that end in one result. It changes as attempts are made; two parcels are never equal."""
+
+    violation: Violation
+    fate: Fate
+    client_id: str | None
+    """None, as the next two, only where no send could be read."""
+    notify_id: int | None
+    push_type: int | None
+    parts: list[SendPart] = field(default_factory=list)
+    places: list[bytes] = field(default_factory=list)
+    """The token of each place, part by part; empty where the fate needs none."""
+    tokens: Sequence[bytes] = ()
+    """The distinct tokens of ``places``, in order."""
+    rejects: list[RejectedToken] = field(default_factory=list)
+    place_count: int = 0
+    late: bool = False
+    oldest_ms: int = 0
+    """The earliest record time among its sends and its violation: what leaves retention first."""
+    newest_ms: int = 0
+    """The latest of the same: what giving up counts from."""
+    attempts: int = 0
+    refusals: int = 0
+    """How often it was halved to find what spoils it."""
+    started_at_ms: int = 0
+    last_reason: str | None = None
+    owner: Condemned | None = None
+    """The condemned message it belongs to, as long as it is under way here."""
+
+    def __repr__(self) -> str:
+        return f"Parcel({self.violation.violation_id!r}, {self.client_id!r}, {self.notify_id}, {self.place_count} places, {self.fate})"
+
+
+class _Open:
+    """A parcel being filled."""
+
+    __slots__ = ("bytes", "distinct", "parcel")
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.parcel = parcel
+        self.distinct: dict[bytes, None] = {}
+        self.bytes = 0
+
+
+class Packer:
+    """Takes spans of sends, gives full parcels as they fill and the rest on ``flush``."""
+
+    __slots__ = ("_open", "full")
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[object, ...], _Open] = {}
+        self.full: list[Parcel] = []
+
+    def put(
+        self,
+        violation: Violation,
+        fate: Fate,
+        head: SendHead,
+        span: Span,
+        where: tuple[int, int, int],
+        tokens: Sequence[bytes],
+        max_tokens: int = MAX_CALL_TOKENS,
+    ) -> None:
+        """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of that send's."""
+        partition, offset, timestamp_ms = where
+        chosen = tokens[span[0] : span[1]] if tokens else ()
+        if len(chosen) == max_tokens and fate is CALL and self._whole(violation, head, span, where, chosen):
+            return
+        at = span[0]
+        while at < span[1]:
+            box = self._box(violation, fate, head)
+            taken = self._fill(box, chosen, at - span[0], max_tokens) if chosen else span[1] - at
+            if taken:
+                _note(box.parcel, SendPart(partition, offset, at, taken), timestamp_ms)
+            at += taken
+            if at < span[1] or len(box.distinct) >= max_tokens or len(box.parcel.parts) >= MAX_PARTS:
+                self._close(violation, fate, head)
+
+    def refuse(
+        self, violation: Violation, fate: Fate, head: SendHead, where: tuple[int, int, int], place: int, refused: RejectedToken
+    ) -> None:
+        """Put in one place whose token is refused without a call; ``fate`` ends it, ``refused`` says why."""
+        box = self._box(violation, fate, head)
+        box.bytes += len(refused.token) + len(refused.reason)
+        box.parcel.rejects.append(refused)
+        _note(box.parcel, SendPart(where[0], where[1], place, 1), where[2])
+        if box.bytes >= MAX_REJECTS_BYTES - 2 * MAX_TOKEN_BYTES or len(box.parcel.parts) >= MAX_PARTS:
+            self._close(violation, fate, head)
+
+    def unread(self, violation: Violation, fate: Fate, where: tuple[int, int, int]) -> None:
+        """Put in a send that cannot be read: a parcel of its own, whose one part has no places."""
+        parcel = Parcel(violation, fate, None, None, None, oldest_ms=where[2], newest_ms=where[2])
+        _note(parcel, SendPart(where[0], where[1], 0, 0), where[2])
+        self.full.append(parcel)
+
+    def flush(self) -> list[Parcel]:
+        """All parcels not taken yet, the half-filled too."""
+        for box in self._open.values():
+            self._finish(box)
+        self._open.clear()
+        return self.take()
+
+    def take(self) -> list[Parcel]:
+        """The full parcels so far."""
+        full, self.full = self.full, []
+        return full
+
+    @property
+    def open_places(self) -> int:
+        """Places in half-filled parcels."""
+        return sum(box.parcel.place_count for box in self._open.values())
+
+    def _whole(
+        self, violation: Violation, head: SendHead, span: Span, where: tuple[int, int, int], tokens: Sequence[bytes]
+    ) -> bool:
+        """A send that fills a call by itself needs no box: the common campaign, and the dearest by bytes."""
+        if len(set(tokens)) != len(tokens) or sum(map(len, tokens)) + 3 * len(tokens) > MAX_BODY_BYTES:
+            return False
+        parcel = _new(violation, CALL, head)
+        _note(parcel, SendPart(where[0], where[1], span[0], len(tokens)), where[2])
+        parcel.places = parcel.tokens = tokens  # type: ignore[assignment]  # shared on purpose: nobody changes either
+        self.full.append(parcel)
+        return True
+
+    def _box(self, violation: Violation, fate: Fate, head: SendHead) -> _Open:
+        key = _key(violation, fate, head)
+        box = self._open.get(key)
+        if box is None:
+            box = self._open[key] = _Open(_new(violation, fate, head))
+        return box
+
+    def _fill(self, box: _Open, chosen: Sequence[bytes], start: int, max_tokens: int) -> int:
+        """Put tokens in until the parcel is full; how many places went in (none only into a parcel that has some)."""
+        distinct, places, taken = box.distinct, box.parcel.places, 0
+        for token in chosen[start:]:
+            if token not in distinct:
+                weight = len(token) + 3
+                if places and (len(distinct) >= max_tokens or box.bytes + weight > MAX_BODY_BYTES):
+                    break
+                distinct[token] = None
+                box.bytes += weight
+            places.append(token)
+            taken += 1
+        return taken
+
+    def _close(self, violation: Violation, fate: Fate, head: SendHead) -> None:
+        box = self._open.pop(_key(violation, fate, head))
+        self._finish(box)
+
+    def _finish(self, box: _Open) -> None:
+        box.parcel.tokens = list(box.distinct)
+        self.full.append(box.parcel)
+
+
+def _key(violation: Violation, fate: Fate, head: SendHead) -> tuple[object, ...]:
+    return violation.violation_id, fate, head.client_id, head.push_type, head.notify_id
+
+
+def _new(violation: Violation, fate: Fate, head: SendHead) -> Parcel:
+    since_ms = violation.first_timestamp_ms
+    return Parcel(violation, fate, head.client_id, head.notify_id, head.push_type, oldest_ms=since_ms, newest_ms=since_ms)
+
+
+def _note(parcel: Parcel, part: SendPart, timestamp_ms: int) -> None:
+    parcel.parts.append(part)
+    parcel.place_count += part.token_count
+    parcel.late = parcel.late or timestamp_ms > parcel.violation.first_timestamp_ms
+    parcel.oldest_ms = min(parcel.oldest_ms, timestamp_ms)
+    parcel.newest_ms = max(parcel.newest_ms, timestamp_ms)
+
+
+def cut(parcel: Parcel, size: int) -> list[Parcel]:
+    """The parcel in pieces of at most ``size`` distinct tokens each; attempts and times are handed on."""
+    pieces = [parcel.tokens[i : i + size] for i in range(0, len(parcel.tokens), size)]
+    return [choose(parcel, tokens) for tokens in pieces]
+
+
+def choose(parcel: Parcel, tokens: Sequence[bytes]) -> Parcel:
+    """The part of a parcel that concerns ``tokens``: all places, and only those, whose token is among them."""
+    wanted = set(tokens)
+    runs = list(_runs(parcel, wanted))
+    piece = Parcel(parcel.violation, parcel.fate, parcel.client_id, parcel.notify_id, parcel.push_type)
+    piece.parts = [part for part, _ in runs]
+    piece.places = [token for _, run in runs for token in run]
+    piece.tokens = list(tokens)
+    piece.place_count = len(piece.places)
+    piece.late, piece.oldest_ms, piece.newest_ms = parcel.late, parcel.oldest_ms, parcel.newest_ms
+    piece.attempts, piece.started_at_ms, piece.last_reason = parcel.attempts, parcel.started_at_ms, parcel.last_reason
+    piece.refusals = parcel.refusals
+    return piece
+
+
+def _runs(parcel: Parcel, wanted: set[bytes]) -> Iterator[tuple[SendPart, list[bytes]]]:
+    at = 0
+    for part in parcel.parts:
+        tokens = parcel.places[at : at + part.token_count]
+        at += part.token_count
+        for inside, run in groupby(enumerate(tokens), key=lambda pair: pair[1] in wanted):
+            if inside:
+                pairs = list(run)
+                first = part.first_token + pairs[0][0]
+                yield SendPart(part.partition, part.offset, first, len(pairs)), [token for _, token in pairs]
