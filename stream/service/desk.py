@@ -327,15 +327,13 @@ class Desk:
         for each, send in zip(stored, sends, strict=True):
             self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
         it.passed(END if last else stored[-1].key, batch)
-        self._issue(it, it.packer.flush() if last else it.packer.take())
-        self._after_chunk(it, shard, stored[-1].key if stored else END, last)
-
-    def _after_chunk(self, it: Condemned, shard: Shard, key: bytes, last: bool) -> None:
         if last:
             it.end_pass()
+            self._issue(it, it.packer.flush())
             self._look(it, shard)
         else:
-            it.cursor = key
+            it.cursor = stored[-1].key
+            self._issue(it, it.packer.take())
             self._plan(it)
 
     # --- parcels go out and come to their end

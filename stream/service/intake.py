@@ -126,13 +126,13 @@ class Intake:
     # --- violations
 
     def _violations(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
-        read: dict[Message, ViolationEvent] = {}
+        read: list[tuple[Message, ViolationEvent]] = []
 
         def check(message: Message) -> None:
-            read[message] = self._wire.violation(message.key(), message.value())
+            read.append((message, self._wire.violation(message.key(), message.value())))
 
         self._checked(shard, Topic.VIOLATIONS, messages, check)
-        events = [(message, self._event(message, said)) for message, said in read.items() if self._counts(said)]
+        events = [(message, self._event(message, said)) for message, said in read if self._counts(said)]
         self._store_events(shard, events, (start, end))
 
     def _counts(self, event: ViolationEvent) -> bool:
