@@ -21,7 +21,8 @@ from stream.settings import Settings, load_settings
 HELP = "run the service: revoke what violations name, until it is stopped"
 
 SWITCH_S = 0.0005
-"""How soon a thread that waits for the GIL gets it: readers and calls share it, and a tenth of the default serves calls better."""
+"""How soon a thread that waits for the GIL gets it: readers and calls share it, and a tenth of the default serves
+calls better."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush run`` takes."""
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
     parser.add_argument(
-        "--dry-run", action="store_true", help="everything but the calls, beside the real service: a group and a store of its own"
+        "--dry-run",
+        action="store_true",
+        help="everything but the calls, beside the real service: a group and a store of its own",
     )
 
 

@@ -1,9 +1,9 @@
 """The group member: violations come to it, and with them the shards.
 
-It has a thread of its own, which alone polls and closes the consumer. Promised: a shard is handed to ``arrive`` before any record of it,
-and ``leave`` returns before the broker gives it to another (unless the broker has done so already: then it is ``lost``). The offsets that
-it commits are for lag tools only; no start uses them. Not promised: that the broker stops a member that lost a shard from writing for it;
-the shard's fence does.
+It has a thread of its own, which alone polls and closes the consumer. Promised: a shard is handed to ``arrive``
+before any record of it, and ``leave`` returns before the broker gives it to another (unless the broker has done so
+already: then it is ``lost``). The offsets that it commits are for lag tools only; no start uses them. Not promised:
+that the broker stops a member that lost a shard from writing for it; the shard's fence does.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ class Membership:
     def _run(self) -> None:
         try:
             self._consumer.subscribe(
-                [self._names[Topic.VIOLATIONS]], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._were_lost
+                [self._names[Topic.VIOLATIONS]],
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._were_lost,
             )
             while not self._stop.is_set():
                 self._turn()

@@ -1,8 +1,9 @@
 """The reader of the past: what lies between the start of retention and the live readers' start, newest first.
 
-Of each shard violations and results come first, both at once, then sends; each in chunks, the newest chunk first, a chunk in order. Chunks
-begin small, so that the newest sends can be revoked at once, and grow. Promised: every offset of every gap is handed over, and ``further``
-says how far back reading has come. Not promised: order between chunks; who takes a run must not depend on it.
+Of each shard violations and results come first, both at once, then sends; each in chunks, the newest chunk first, a
+chunk in order. Chunks begin small, so that the newest sends can be revoked at once, and grow. Promised: every offset
+of every gap is handed over, and ``further`` says how far back reading has come. Not promised: order between chunks;
+who takes a run must not depend on it.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ class Past:
         lost: Callable[[Place, int, int], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """``floor_is(place, offset)``: where retention begins; ``further(place, ms)``: all records since then have been read, minus
-        infinity: all; the rest as for ``Tail``."""
+        """``floor_is(place, offset)``: where retention begins; ``further(place, ms)``: all records since then have
+        been read, minus infinity: all; the rest as for ``Tail``."""
         self._consumer = Consumer(properties)
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
@@ -175,7 +176,8 @@ class Past:
             self._chunk_done(place, reading)
 
     def _doubts(self, place: Place, reading: _Reading, messages: list[Message]) -> bool:
-        """A chunk without any record may be one (transactions leave such gaps), or what we see was fetched before we sought: look twice."""
+        """A chunk without any record may be one (transactions leave such gaps), or what we see was fetched before we
+        sought: look twice."""
         if messages or reading.at > reading.start or reading.doubted:
             return False
         reading.doubted = True
@@ -219,7 +221,9 @@ class Past:
         if self._ranges(place) is not None:
             self._further(place, float("-inf"))
         shard = place[1]
-        if shard in self._sends_next and not any((topic, shard) in self._readings for topic in (Topic.VIOLATIONS, Topic.RESULTS)):
+        if shard in self._sends_next and not any(
+            (topic, shard) in self._readings for topic in (Topic.VIOLATIONS, Topic.RESULTS)
+        ):
             floor, ceiling = self._sends_next.pop(shard)
             self._start((Topic.SENDS, shard), floor, ceiling)
 

@@ -1,7 +1,8 @@
 """What the readers share: a batch from Kafka sorted into runs, and partitions that must wait.
 
-A *run* is what one batch holds of one partition, in order. Readers know nothing of records: they hand each run on and trust what comes
-back. ``Waits`` means: not now, keep it. The partition then stands still and is read again from that run on; all others go on.
+A *run* is what one batch holds of one partition, in order. Readers know nothing of records: they hand each run on and
+trust what comes back. ``Waits`` means: not now, keep it. The partition then stands still and is read again from that
+run on; all others go on.
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ class Standing:
                 self._consumer.resume([TopicPartition(self._names[place[0]], place[1])])
 
     def doubts(self, place: Place, start: int, messages: list[Message]) -> bool:
-        """Whether the first run after a stand begins behind where it should: perhaps fetched before we sought back. Seeks once more;
-        a second time the gap is believed, since transactions leave such gaps too."""
+        """Whether the first run after a stand begins behind where it should: perhaps fetched before we sought back.
+        Seeks once more; a second time the gap is believed, since transactions leave such gaps too."""
         if place not in self._resumed:
             return False
         self._resumed.discard(place)
@@ -151,5 +152,7 @@ def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float 
     """The log's start and the end that can be read (below an open transaction). Raises KafkaException."""
     found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
     if found is None:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} within {timeout_s} s"))
+        raise KafkaException(
+            KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} within {timeout_s} s")
+        )
     return found

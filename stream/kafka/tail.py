@@ -1,8 +1,8 @@
 """The live reader of sends and of results: from the end that there was when a shard came, for as long as it is ours.
 
-It has a consumer and a thread of its own, so that a million sends to catch up on never delay a violation. Promised: every record from
-the given offset on is handed over once and in order, at least until the shard is let go. Not promised: what lies before that offset;
-``past`` sees to it.
+It has a consumer and a thread of its own, so that a million sends to catch up on never delay a violation. Promised:
+every record from the given offset on is handed over once and in order, at least until the shard is let go. Not
+promised: what lies before that offset; ``past`` sees to it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Tail:
         lost: Callable[[Place, int, int], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """``at_end(place, since)``: all that was there at ``since`` (monotonic) has been read; ``lost(place, from, to)``: retention took
-        those offsets before they were read; ``failed``: the reader has ended by an error."""
+        """``at_end(place, since)``: all that was there at ``since`` (monotonic) has been read; ``lost(place, from,
+        to)``: retention took those offsets before they were read; ``failed``: the reader has ended by an error."""
         self._consumer = Consumer(properties)
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
@@ -181,7 +181,11 @@ class Tail:
             return
         low, _ = watermarks(self._consumer, self._names[place[0]], place[1])
         if low <= at:
-            raise KafkaException(KafkaError(KafkaError._INVALID_ARG, f"offset {at} of {place} is beyond the end: the topic was made anew"))
+            raise KafkaException(
+                KafkaError(
+                    KafkaError._INVALID_ARG, f"offset {at} of {place} is beyond the end: the topic was made anew"
+                )
+            )
         self._lost(place, at, low)
         self._at[place] = low
         self._consumer.seek(TopicPartition(self._names[place[0]], place[1], low))
@@ -190,7 +194,9 @@ class Tail:
         new = {place: offset for place, offset in places.items() if place not in self._at}
         self._at.update(new)
         if new:
-            self._consumer.incremental_assign([TopicPartition(self._names[t], p, offset) for (t, p), offset in new.items()])
+            self._consumer.incremental_assign(
+                [TopicPartition(self._names[t], p, offset) for (t, p), offset in new.items()]
+            )
 
     def _unassign(self, places: list[Place]) -> None:
         held = [place for place in places if self._at.pop(place, None) is not None]

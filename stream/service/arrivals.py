@@ -1,8 +1,10 @@
-"""Shards come and go. The group member's thread calls this; it opens shards, sets the readers on them, and lets them go again.
+"""Shards come and go. The group member's thread calls this; it opens shards, sets the readers on them, and lets them
+go again.
 
-Promised: a shard is fenced before ``leave`` returns, and what was delivered by then is marked. ``leave`` waits for calls in flight for a
-second and a half at most, since the consumer delivers nothing of the shards that stay meanwhile. Not promised: that every call in flight
-has ended by then; one that answers later leaves no trace here, and the next owner makes it again.
+Promised: a shard is fenced before ``leave`` returns, and what was delivered by then is marked. ``leave`` waits for
+calls in flight for a second and a half at most, since the consumer delivers nothing of the shards that stay
+meanwhile. Not promised: that every call in flight has ended by then; one that answers later leaves no trace here, and
+the next owner makes it again.
 """
 
 from __future__ import annotations
@@ -81,7 +83,9 @@ class Arrivals:
         for shard in opened:
             self._intake.shards[shard.number] = shard
             self._loop.call_soon_threadsafe(self._desk.shard_came, shard)
-        self.tail.add({(topic, s.number): s.live_start[topic] for s in opened for topic in (Topic.SENDS, Topic.RESULTS)})
+        self.tail.add(
+            {(topic, s.number): s.live_start[topic] for s in opened for topic in (Topic.SENDS, Topic.RESULTS)}
+        )
         since_ms = self._clock.now_ms() - self._retention_ms
         for shard in opened:
             self.past.add(Arrived(shard.number, shard.live_start, since_ms, self._topics.by_time))
@@ -174,7 +178,9 @@ class Arrivals:
             shard.leaving = True
         self._calls.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers)
         deadline_s = self._loop.time() + CALLS_WAIT_S
-        while self._loop.time() < deadline_s and any(p.owner and p.owner.shard in numbers for p in self._calls.in_flight):
+        while self._loop.time() < deadline_s and any(
+            p.owner and p.owner.shard in numbers for p in self._calls.in_flight
+        ):
             await asyncio.sleep(0.01)
         await self._outbox.flush(self._loop.time() + RESULTS_WAIT_S)
 

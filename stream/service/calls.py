@@ -1,8 +1,9 @@
 """Calls: parcels wait in lanes, leave within limits, and come back as one of three endings for each token.
 
-Promised: never more calls in flight than ``max_in_flight``, never more devices a second of an app than its share, the most severe first;
-a parcel leaves this room by ``end`` exactly once (or is taken back, or cut into pieces that do). A call is tried again by due time and
-blocks nobody. Not promised: that a call whose answer was lost had no effect; revoking twice is harmless.
+Promised: never more calls in flight than ``max_in_flight``, never more devices a second of an app than its share, the
+most severe first; a parcel leaves this room by ``end`` exactly once (or is taken back, or cut into pieces that do). A
+call is tried again by due time and blocks nobody. Not promised: that a call whose answer was lost had no effect;
+revoking twice is harmless.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ class Calls:
 
     def take_back(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
         """Parcels that wait (for a call or a retry) and are no longer to be called."""
-        taken = self._lanes.remove(chosen) + [parcel for parcel, _ in self._due.keep(lambda entry: not chosen(entry[0]))]
+        taken = self._lanes.remove(chosen) + [
+            parcel for parcel, _ in self._due.keep(lambda entry: not chosen(entry[0]))
+        ]
         for parcel in taken:
             self._leave(parcel)
         return taken
@@ -247,7 +250,8 @@ class Calls:
     # --- giving up, leaving, stopping
 
     def give_up(self, now_ms: int) -> None:
-        """End what has waited too long: after one attempt at least, unless its app is stopped; never while the settings pause it."""
+        """End what has waited too long: after one attempt at least, unless its app is stopped; never while the
+        settings pause it."""
         give_up_ms = int(self._settings.give_up_after_s * 1000)
 
         def overdue(parcel: Parcel) -> bool:

@@ -1,8 +1,10 @@
-"""The desk: where sends and violations meet. It lives on the event loop and decides what is to be done for a condemned message.
+"""The desk: where sends and violations meet. It lives on the event loop and decides what is to be done for a
+condemned message.
 
-A violation's events come in by ``events_came``, a condemned message's sends by ``sends_came``; parcels go out by ``call`` (they need a
-revoke call) or ``end`` (they end without one). Promised: each place of each standing violation is planned once, as soon as all earlier
-events and results that could speak of it have been read. Not promised: order between messages beyond severity and age.
+A violation's events come in by ``events_came``, a condemned message's sends by ``sends_came``; parcels go out by
+``call`` (they need a revoke call) or ``end`` (they end without one). Promised: each place of each standing violation
+is planned once, as soon as all earlier events and results that could speak of it have been read. Not promised: order
+between messages beyond severity and age.
 """
 
 from __future__ import annotations
@@ -100,7 +102,8 @@ class Desk:
         self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
 
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
-        """Messages that the store knows to be condemned: (severity, record time, digest). Each is looked at in the background."""
+        """Messages that the store knows to be condemned: (severity, record time, digest). Each is looked at in the
+        background."""
         for severity, timestamp_ms, digest in found:
             heapq.heappush(self._backlog, (-severity, -timestamp_ms, next(self._turn), number, digest))
 
@@ -265,7 +268,11 @@ class Desk:
 
     def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
         """An app that is stopped and has enough planned already lets its messages wait unplanned, others go on."""
-        if self._ways.crowded() and (app := it.app or self._app_of(it, shard)) is not None and not self._ways.has_room(app):
+        if (
+            self._ways.crowded()
+            and (app := it.app or self._app_of(it, shard)) is not None
+            and not self._ways.has_room(app)
+        ):
             self._parked.setdefault(app, []).append(it)
             return
         try:
@@ -356,7 +363,11 @@ class Desk:
     def settled(self, parcel: Parcel) -> None:
         """The parcel's result is delivered and its marks are written."""
         it = parcel.owner
-        if it is None or (shard := self.shards.get(it.shard)) is None or self.open.get((it.shard, it.message_id)) is not it:
+        if (
+            it is None
+            or (shard := self.shards.get(it.shard)) is None
+            or self.open.get((it.shard, it.message_id)) is not it
+        ):
             return
         it.release(parcel)
         if it.cursor is not None and it.open_parcels < PARCELS_A_MESSAGE:
@@ -402,7 +413,8 @@ class Desk:
                 self._ways.say(it, violation, Outcome.WITHDRAWN)
 
     def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:
-        """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it came."""
+        """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it
+        came."""
         while self._missing and self._missing[0][0] <= now_s:
             it = heapq.heappop(self._missing)[2]
             shard = self.shards.get(it.shard)

@@ -66,7 +66,9 @@ class KeyedPushKit:
         return reply
 
     async def _send(self, app: App, parcel: Parcel, body: bytes, authorization: str) -> Reply:
-        trace = {name: value.decode("latin-1") for name, value in parcel.violation.trace} if parcel.violation.trace else {}
+        trace = (
+            {name: value.decode("latin-1") for name, value in parcel.violation.trace} if parcel.violation.trace else {}
+        )
         return await self._push_kit.revoke(
             app.client_id,
             parcel.push_type or 0,

@@ -1,8 +1,8 @@
 """Records come in: what each reader thread does with a run before the event loop hears of it.
 
-Promised: a run is stored whole with its range, or not at all; a bad record is in the dead-letter topic before its range counts as read;
-an event's message is condemned after the event is stored, and a send is asked about after it is stored. Runs in the readers' threads;
-nothing here waits for the event loop but a dead letter's delivery.
+Promised: a run is stored whole with its range, or not at all; a bad record is in the dead-letter topic before its
+range counts as read; an event's message is condemned after the event is stored, and a send is asked about after it is
+stored. Runs in the readers' threads; nothing here waits for the event loop but a dead letter's delivery.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Intake:
         self._take = {Topic.SENDS: self._sends, Topic.VIOLATIONS: self._violations, Topic.RESULTS: self._results}
 
     def take(self, topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
-        """Take a run in. Raises one of ``WAITS`` (nothing was taken), Fenced, StoreCorrupt, or UnpushError for too many bad records."""
+        """Take a run in. Raises one of ``WAITS`` (nothing was taken), Fenced, StoreCorrupt, or UnpushError for too
+        many bad records."""
         shard = self.shards.get(partition)
         if shard is None:
             raise Fenced(f"shard {partition} is not here")
@@ -110,7 +111,10 @@ class Intake:
         batch = shard.add(Topic.SENDS, [span], zip(stored, values, strict=True))
         if not shard.condemned.isdisjoint(digests):
             hits = [i for i, digest in enumerate(digests) if digest in shard.condemned]
-            came = [ArrivedSend(digests[i], batch, StoredSend(stored[i], *keys.stamp_of(stored[i]), values[i])) for i in hits]
+            came = [
+                ArrivedSend(digests[i], batch, StoredSend(stored[i], *keys.stamp_of(stored[i]), values[i]))
+                for i in hits
+            ]
             self._to_loop.sends(shard.number, came)
 
     @staticmethod
@@ -187,7 +191,9 @@ class Intake:
 
     # --- bad records
 
-    def _checked(self, shard: Shard, topic: Topic, messages: list[Message], check: Callable[[Message], None]) -> list[Message]:
+    def _checked(
+        self, shard: Shard, topic: Topic, messages: list[Message], check: Callable[[Message], None]
+    ) -> list[Message]:
         """The good ones; the bad ones are dead letters, delivered, when this returns."""
         good, bad = [], []
         for message in messages:
@@ -209,7 +215,9 @@ class Intake:
         share.good(len(good))
         share.bad(len(messages) - len(good))
         if share.too_many:
-            raise UnpushError(f"too many bad records in {self._names[topic]}: {share}; that is a bad deployment, not bad records")
+            raise UnpushError(
+                f"too many bad records in {self._names[topic]}: {share}; that is a bad deployment, not bad records"
+            )
 
     def _bury(self, topic: Topic, bad: list[tuple[Message, BadRecord]]) -> None:
         waiting = threading.Semaphore(0)

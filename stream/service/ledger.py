@@ -1,7 +1,7 @@
 """Results become marks: what is done, as the store remembers it.
 
-The same for a result that this process wrote and for one that it read: only which outcomes count differs between a real run and a dry
-one, since a dry run's DRY_RUN counts for itself alone, and nothing else counts for it.
+The same for a result that this process wrote and for one that it read: only which outcomes count differs between a
+real run and a dry one, since a dry run's DRY_RUN counts for itself alone, and nothing else counts for it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Results and dead letters on their way to Kafka, and what happens when they have arrived.
 
-Promised: nothing counts as settled before its result is delivered (``acks=all``, idempotent) and its marks are written; what cannot be
-delivered now is tried again for as long as it takes; a result of a shard that has left leaves no trace. One place polls the producer: the
-event loop's task ``run``. Not promised: order among results of different violations.
+Promised: nothing counts as settled before its result is delivered (``acks=all``, idempotent) and its marks are
+written; what cannot be delivered now is tried again for as long as it takes; a result of a shard that has left leaves
+no trace. One place polls the producer: the event loop's task ``run``. Not promised: order among results of different
+violations.
 """
 
 from __future__ import annotations
@@ -51,7 +52,13 @@ class Outbox:
     """See the module's words."""
 
     def __init__(
-        self, producer: Producer, topic: str, dead_letters: str, wire: Wire, dry: bool, settled: Callable[[Written], None]
+        self,
+        producer: Producer,
+        topic: str,
+        dead_letters: str,
+        wire: Wire,
+        dry: bool,
+        settled: Callable[[Written], None],
     ) -> None:
         """Made inside the running loop. ``topic`` takes results, ``dead_letters`` bad records."""
         self._producer = producer
@@ -106,20 +113,25 @@ class Outbox:
             self._delivered.append((written, Stamp(message.offset() or 0, message.timestamp()[1])))
             return
         self.refused += 1
-        log.warning("result_not_delivered", why=error.str(), partition=written.shard.number, result_id=written.result.result_id)
+        log.warning(
+            "result_not_delivered", why=error.str(), partition=written.shard.number, result_id=written.result.result_id
+        )
         if error.fatal():
             raise UnpushError(f"the producer cannot go on: {error.str()}")
         self._again.append(written)
 
     def dead_letter(self, letter: Letter, done: Callable[[KafkaError | None], None]) -> None:
-        """From any thread: start writing a bad record, whole; ``done`` is called, on the loop, with the error or None. Raises nothing."""
+        """From any thread: start writing a bad record, whole; ``done`` is called, on the loop, with the error or
+        None. Raises nothing."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             self._letters -= 1
             done(error)
 
         try:
-            self._producer.produce(self._dead_letters, letter.value, letter.key, headers=[*letter.headers], on_delivery=delivered)
+            self._producer.produce(
+                self._dead_letters, letter.value, letter.key, headers=[*letter.headers], on_delivery=delivered
+            )
         except BufferError:
             done(KafkaError(KafkaError._QUEUE_FULL))
         except KafkaException as error:

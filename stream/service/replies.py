@@ -57,7 +57,9 @@ class Replies:
     def _partial(self, parcel: Parcel, app: App, reply: Reply) -> None:
         self._accepted(app)
         rejected = _rejected(parcel, reply)
-        self._calls.finish(parcel, _ending(Outcome.PARTIALLY_REVOKED, len(parcel.tokens) - len(rejected), rejected, reply))
+        self._calls.finish(
+            parcel, _ending(Outcome.PARTIALLY_REVOKED, len(parcel.tokens) - len(rejected), rejected, reply)
+        )
 
     def _accepted(self, app: App) -> None:
         if app.accepted():
@@ -66,7 +68,9 @@ class Replies:
     def _refused(self, parcel: Parcel, app: App, reply: Reply) -> None:
         """All tokens refused for good; but where all that an app sends is refused, that is a wrong setting."""
         if reply.verdict is Verdict.FAILED or reply.suspect_configuration:
-            log.error("call_refused", client_id=app.client_id, code=reply.code, detail=reply.detail, tokens=len(parcel.tokens))
+            log.error(
+                "call_refused", client_id=app.client_id, code=reply.code, detail=reply.detail, tokens=len(parcel.tokens)
+            )
         if app.refuse(len(parcel.tokens)):
             self._pause(parcel, app, reply)
             return
@@ -86,7 +90,11 @@ class Replies:
 
     def _flow_control(self, parcel: Parcel, app: App, reply: Reply) -> None:
         wait_s = self._backoff_s(parcel, reply)
-        app.cool(self._clock.monotonic_s() + min(wait_s, 1.0) if reply.retry_after_s is None else self._clock.monotonic_s() + wait_s)
+        app.cool(
+            self._clock.monotonic_s() + min(wait_s, 1.0)
+            if reply.retry_after_s is None
+            else self._clock.monotonic_s() + wait_s
+        )
         self._calls.again(parcel, wait_s)
 
     def _backoff_s(self, parcel: Parcel, reply: Reply) -> float:

@@ -26,7 +26,17 @@ _WOULD_BE: Final = frozenset({Outcome.NOT_REVOCABLE, Outcome.ALREADY_REVOKED, Ou
 class Settling:
     """See the module's words. On the event loop."""
 
-    def __init__(self, desk: Desk, outbox: Outbox, clock: Clock, sends_topic: str, kick: Callable[[], None], behind: Callable[[], bool], *, dry: bool) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        outbox: Outbox,
+        clock: Clock,
+        sends_topic: str,
+        kick: Callable[[], None],
+        behind: Callable[[], bool],
+        *,
+        dry: bool,
+    ) -> None:
         self.results: dict[tuple[Outcome, Severity], int] = {}
         """Results delivered so far."""
         self.devices: dict[tuple[str, str], int] = {}

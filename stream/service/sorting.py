@@ -1,7 +1,8 @@
-"""One send against the violations of its message: what is covered counts, what another had done ends, the rest is to be called.
+"""One send against the violations of its message: what is covered counts, what another had done ends, the rest is to
+be called.
 
-Called by the desk for each stored send of a condemned message; fills the message's packer. It reads marks and rejected tokens from the
-shard's store and decides nothing about when.
+Called by the desk for each stored send of a condemned message; fills the message's packer. It reads marks and
+rejected tokens from the shard's store and decides nothing about when.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Sorter:
         except BadRecord as error:
             return error
 
-    def consider(self, it: Condemned, shard: Shard, stored: StoredSend, send: Send | BadRecord, marks: list[Mark]) -> None:
+    def consider(
+        self, it: Condemned, shard: Shard, stored: StoredSend, send: Send | BadRecord, marks: list[Mark]
+    ) -> None:
         """Put the send's open places, for each standing violation, into the message's packer."""
         if isinstance(send, BadRecord):
             self._bad(it, shard, stored, marks, send)
@@ -76,7 +79,14 @@ class Sorter:
         return spans
 
     def _divide(
-        self, it: Condemned, shard: Shard, violation: Violation, send: Send, where: Where, marks: list[Mark], spans: list[Span]
+        self,
+        it: Condemned,
+        shard: Shard,
+        violation: Violation,
+        send: Send,
+        where: Where,
+        marks: list[Mark],
+        spans: list[Span],
     ) -> None:
         known, left = known_elsewhere(spans, marks, violation.violation_id) if marks else ((), spans)
         for span, mark in known:

@@ -1,15 +1,16 @@
 """The story, told once: the rooms are wired, started, drained and stopped here.
 
-A violation comes to the *membership* thread, which stores it, condemns its message and tells the *desk*. The desk, on the event loop, waits
-until all that could speak against acting has been read, then walks the stored sends and packs what is open into parcels. A parcel waits in
-its lane in *calls* until limits let it leave, and comes back revoked, refused or to be tried again. Its result goes to the *outbox*; when
-Kafka has it, its marks are written, and only then are its places settled. A send that comes after its violation takes the same way: the
-*tail* thread stores it, sees that its message is condemned, and tells the desk. What was there before us, the *past* thread reads from the
-newest on. Two worlds, then: threads that block on Kafka and store what they read, and one loop that decides; between them only calls that
-put something in a queue.
+A violation comes to the *membership* thread, which stores it, condemns its message and tells the *desk*. The desk, on
+the event loop, waits until all that could speak against acting has been read, then walks the stored sends and packs
+what is open into parcels. A parcel waits in its lane in *calls* until limits let it leave, and comes back revoked,
+refused or to be tried again. Its result goes to the *outbox*; when Kafka has it, its marks are written, and only then
+are its places settled. A send that comes after its violation takes the same way: the *tail* thread stores it, sees
+that its message is condemned, and tells the desk. What was there before us, the *past* thread reads from the newest
+on. Two worlds, then: threads that block on Kafka and store what they read, and one loop that decides; between them
+only calls that put something in a queue.
 
-Stopping goes the other way: no new call starts, calls in flight end, results are delivered, the member leaves the group (which fences the
-shards), readers stop, the store is flushed and closed.
+Stopping goes the other way: no new call starts, calls in flight end, results are delivered, the member leaves the
+group (which fences the shards), readers stop, the store is flushed and closed.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ log = structlog.get_logger(__name__)
 
 
 class Service:
-    """One process of Unpush. Made, run and closed inside one event loop: ``async with Service(...) as service: await service.run()``."""
+    """One process of Unpush. Made, run and closed inside one event loop: ``async with Service(...) as service: await
+    service.run()``."""
 
     def __init__(self, settings: Settings, world: World, *, dry: bool = False) -> None:
         """Open the store and load the keys. Raises StartError."""
@@ -85,7 +87,12 @@ class Service:
         settings = self.settings
         self.producer = Producer(properties.producer(settings))
         self.outbox = Outbox(
-            self.producer, self.names[Topic.RESULTS], settings.topics.dead_letter, self.wire, self.dry, lambda w: self.settling.settled(w)
+            self.producer,
+            self.names[Topic.RESULTS],
+            settings.topics.dead_letter,
+            self.wire,
+            self.dry,
+            lambda w: self.settling.settled(w),
         )
         self.push_kit = PushKit(settings.push_kit.url, settings.push_kit.timeout_s, settings.push_kit.max_in_flight)
         gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)
@@ -98,10 +105,26 @@ class Service:
             keyless=self.keys.keyless,
         )
         self.desk = self._new_desk(retention_ms)
-        self.settling = Settling(self.desk, self.outbox, self.clock, self.names[Topic.SENDS], self._kick.set, lambda: self.tail.behind, dry=self.dry)
+        self.settling = Settling(
+            self.desk,
+            self.outbox,
+            self.clock,
+            self.names[Topic.SENDS],
+            self._kick.set,
+            lambda: self.tail.behind,
+            dry=self.dry,
+        )
         self.intake = self._new_intake()
         self.arrivals = Arrivals(
-            self.store, self._topics(), self.intake, self.desk, self.calls, self.outbox, self.clock, retention_ms, bucket_ms
+            self.store,
+            self._topics(),
+            self.intake,
+            self.desk,
+            self.calls,
+            self.outbox,
+            self.clock,
+            retention_ms,
+            bucket_ms,
         )
         self._set_readers()
 
@@ -124,7 +147,11 @@ class Service:
             self.wire,
             self.names,
             self.world.partitions,
-            ToLoop(self._from_thread(self.desk.events_came), self._from_thread(self.desk.sends_came), self.outbox.dead_letter),
+            ToLoop(
+                self._from_thread(self.desk.events_came),
+                self._from_thread(self.desk.sends_came),
+                self.outbox.dead_letter,
+            ),
             dry=self.dry,
             since_ms=self.settings.join.since_ms,
             max_bad_share=self.settings.dead_letters.max_bad_share,
@@ -148,7 +175,15 @@ class Service:
         take, lost = self.intake.take, self._lost
         self.tail = Tail(properties.sends(self.settings), self.names, take, pace, self._at_end, lost, self.failed)
         self.past = Past(
-            properties.past(self.settings), self.names, take, pace, self._ranges, self._floor_is, self._further, lost, self.failed
+            properties.past(self.settings),
+            self.names,
+            take,
+            pace,
+            self._ranges,
+            self._floor_is,
+            self._further,
+            lost,
+            self.failed,
         )
         self.membership = Membership(properties.member(self.settings), self.names, take, self.arrivals, self.failed)
         self.arrivals.tail, self.arrivals.past = self.tail, self.past
@@ -191,7 +226,14 @@ class Service:
         self._kick.set()
 
     def _lost(self, place: tuple[Topic, int], start: int, end: int) -> None:
-        log.error("records_gone", topic=self.names[place[0]], partition=place[1], first=start, count=end - start, why="retention removed them")
+        log.error(
+            "records_gone",
+            topic=self.names[place[0]],
+            partition=place[1],
+            first=start,
+            count=end - start,
+            why="retention removed them",
+        )
 
     def _at_end(self, place: tuple[Topic, int], since_s: float) -> None:
         if (shard := self.intake.shards.get(place[1])) is not None:
@@ -295,7 +337,8 @@ class Service:
             self.failed(why)
 
     def _can_tell(self, shard: Shard, arrived_s: float) -> bool:
-        """Whether a message without sends may be called NOT_FOUND: all sends up to now read, and the topics agree on the partitioner."""
+        """Whether a message without sends may be called NOT_FOUND: all sends up to now read, and the topics agree on
+        the partitioner."""
         if self.disagreement is not None or shard.restoring(Topic.SENDS):
             return False
         if shard.read_to_end_s < arrived_s:
@@ -367,5 +410,3 @@ def _as_sentence(error: Exception, service: Service) -> UnpushError:
         return StartError(f"Kafka cannot go on: {error.args[0].str()}")
     log.error("unexpected", exc_info=error)
     return StartError(f"stopped by an unexpected error, which is a fault of ours: {type(error).__name__}: {error}")
-
-

@@ -1,6 +1,7 @@
 """The store's folder: RocksDB inside, and a stamp beside it that says what the data presumes.
 
-The stamp is JSON, written whole (temporary file, fsync, rename): the format's version, the width of a time bucket, the partition count.
+The stamp is JSON, written whole (temporary file, fsync, rename): the format's version, the width of a time bucket,
+the partition count.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ log = structlog.get_logger(__name__)
 
 
 def open_folder(path: Path, retention_ms: int, partitions: int) -> tuple[Store, int]:
-    """The store and its bucket width in ms. A store that cannot be trusted is moved aside and begun anew: Kafka has everything.
+    """The store and its bucket width in ms. A store that cannot be trusted is moved aside and begun anew: Kafka has
+    everything.
 
-    Raises StartError where the partition count has changed since it was written, another process has it, or the disk refuses.
+    Raises StartError where the partition count has changed since it was written, another process has it, or the disk
+    refuses.
     """
     try:
         bucket_ms = _stamped(path, retention_ms, partitions)

@@ -12,10 +12,10 @@
     R  ranges            topic, in the digest's place                 → ranges of offsets read (bucket 0)
     T  topic ids         topic, in the digest's place                 → id of the topic the ranges speak of (bucket 0)
 
-Numbers are big-endian, so keys sort by time bucket, then message, then offset. The digest is xxh3-64 of the messageId; two messages
-with one digest are told apart by the value. The prefix is RocksDB's prefix extractor: the memtable hashes by it (2.5 times the writing
-speed of a skip list), and a scan of one message stays inside one prefix. ``bucket`` is the record's timestamp divided by the bucket's
-width: a whole bucket leaves by ``delete_range``.
+Numbers are big-endian, so keys sort by time bucket, then message, then offset. The digest is xxh3-64 of the
+messageId; two messages with one digest are told apart by the value. The prefix is RocksDB's prefix extractor: the
+memtable hashes by it (2.5 times the writing speed of a skip list), and a scan of one message stays inside one prefix.
+``bucket`` is the record's timestamp divided by the bucket's width: a whole bucket leaves by ``delete_range``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ def unpack_mark(key: bytes, value: bytes) -> Mark:
     """The reverse, from key and value."""
     send_offset, first, result_offset = keys.mark_of(key)
     places, kind, rejects, timestamp_ms = _MARK.unpack_from(value)
-    return Mark(send_offset, first, places, Kind(kind), value[_MARK.size :].decode(), result_offset, timestamp_ms, rejects)
+    return Mark(
+        send_offset, first, places, Kind(kind), value[_MARK.size :].decode(), result_offset, timestamp_ms, rejects
+    )
 
 
 def pack_event(trace: Trace, value: bytes) -> bytes:

@@ -1,13 +1,15 @@
 """One shard as this process holds it: partition p of three topics, what has been read of each, and the fence.
 
-Promised: data and the ranges that speak of it are one batch; after ``fence()`` nothing is written for the shard any more, from any
-thread. Not promised: that another process does not hold it too (the broker decides who owns a partition; a frozen owner notices late).
+Promised: data and the ranges that speak of it are one batch; after ``fence()`` nothing is written for the shard any
+more, from any thread. Not promised: that another process does not hold it too (the broker decides who owns a
+partition; a frozen owner notices late).
 
-Where ranges, marks and the fence meet, this order keeps every pair of send and violation together and every settled place settled:
-an event is in the store before its message is *condemned* in memory, and condemned before the stored sends are scanned; a send is in the
-store before anybody asks whether its message is condemned. Whichever came second finds the first. A result is delivered before its marks
-are written, and its own range is written with them: after a crash either both are there, or the result is read again from its topic. And
-since every write looks at the fence under the same lock that ``fence()`` takes, no thread that was late can touch a shard that has gone.
+Where ranges, marks and the fence meet, this order keeps every pair of send and violation together and every settled
+place settled: an event is in the store before its message is *condemned* in memory, and condemned before the stored
+sends are scanned; a send is in the store before anybody asks whether its message is condemned. Whichever came second
+finds the first. A result is delivered before its marks are written, and its own range is written with them: after a
+crash either both are there, or the result is read again from its topic. And since every write looks at the fence
+under the same lock that ``fence()`` takes, no thread that was late can touch a shard that has gone.
 """
 
 from __future__ import annotations
@@ -69,17 +71,22 @@ class Shard:
         self._bucket_ms = bucket_ms
         self._lock = threading.Lock()
         self._ranges = {topic: self._stored_ranges(topic) for topic in Topic}
-        self._buckets = sorted({bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)}, reverse=True)
+        self._buckets = sorted(
+            {bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)}, reverse=True
+        )
 
     def __repr__(self) -> str:
         return f"Shard({self.number})"
 
     # --- written by threads
 
-    def add(self, topic: Topic, spans: Iterable[tuple[int, int]], puts: Iterable[Put] = (), deletes: Iterable[bytes] = ()) -> int:
+    def add(
+        self, topic: Topic, spans: Iterable[tuple[int, int]], puts: Iterable[Put] = (), deletes: Iterable[bytes] = ()
+    ) -> int:
         """Write data and the ranges of offsets it came from, as one batch; for sends: the batch's number.
 
-        Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was written, do it again), StoreCorrupt.
+        Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was written, do it again),
+        StoreCorrupt.
         """
         with self._lock:
             self._check()
@@ -157,8 +164,8 @@ class Shard:
     # --- scans, newest bucket first
 
     def sends(self, digest: bytes, after: bytes, most: int, most_bytes: int) -> tuple[list[StoredSend], int, bool]:
-        """Stored sends of a message, oldest bucket first, behind the key ``after``: some, the batch they are a view of, and whether
-        these are the last."""
+        """Stored sends of a message, oldest bucket first, behind the key ``after``: some, the batch they are a view
+        of, and whether these are the last."""
         with self._lock:  # the view and the number of the last batch in it must be of one moment
             batch, pairs = self.batches, self._store.scan(self._prefixes(b"S", digest, after), after)
         found, size = list[StoredSend](), 0

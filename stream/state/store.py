@@ -1,10 +1,10 @@
 """What is remembered on this disk: RocksDB behind one small interface. A cache of three topics, never the truth.
 
-Promised: a batch is whole or absent after kill -9, by hand-made and automatic flushes alike, since everything lives in one column
-family and the write-ahead log is off (Kafka is the log; a flush is the checkpoint). No write waits inside RocksDB: where it would, it
-raises ``StoreStalled`` instead, because a waiting write holds the GIL and with it the event loop. A scan that met corruption says so.
-Not promised: that what was written last is still there after a crash; the ranges of offsets, written in the same batch as the data
-they speak of, say what is.
+Promised: a batch is whole or absent after kill -9, by hand-made and automatic flushes alike, since everything lives
+in one column family and the write-ahead log is off (Kafka is the log; a flush is the checkpoint). No write waits
+inside RocksDB: where it would, it raises ``StoreStalled`` instead, because a waiting write holds the GIL and with it
+the event loop. A scan that met corruption says so. Not promised: that what was written last is still there after a
+crash; the ranges of offsets, written in the same batch as the data they speak of, say what is.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ Put = tuple[bytes, bytes]
 
 
 class Store:
-    """One RocksDB folder, of this process alone. Safe to use from several threads; close it from one, when the others have stopped."""
+    """One RocksDB folder, of this process alone. Safe to use from several threads; close it from one, when the others
+    have stopped."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create. Raises StartError where another process has it or the disk refuses, StoreCorrupt where it cannot be trusted."""
+        """Open or create. Raises StartError where another process has it or the disk refuses, StoreCorrupt where it
+        cannot be trusted."""
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -133,7 +135,8 @@ class Store:
         self._commit(batch)
 
     def flush(self) -> None:
-        """Checkpoint: what has been written so far survives kill -9. Blocks, without the GIL; raises StoreStalled or StoreCorrupt."""
+        """Checkpoint: what has been written so far survives kill -9. Blocks, without the GIL; raises StoreStalled or
+        StoreCorrupt."""
         try:
             self._db.flush()
         except Exception as error:
@@ -172,7 +175,8 @@ def _options() -> Options:
 
 
 def _memtables(options: Options) -> None:
-    # Hashing by prefix costs a third of a skip list's insertion; it rules out concurrent writers inside one write group.
+    # Hashing by prefix costs a third of a skip list's insertion; it rules out concurrent writers inside one write
+    # group.
     options.set_prefix_extractor(SliceTransform.create_fixed_prefix(PREFIX_BYTES))
     options.set_memtable_factory(MemtableFactory.hash_link_list(100_003))  # type: ignore[call-arg]  # the stub forgot the argument
     options.set_allow_concurrent_memtable_write(False)
@@ -226,7 +230,9 @@ def _sound(cursor: object) -> None:
 def _opening_error(path: Path, error: Exception) -> Exception:
     text = str(error)
     if "/LOCK" in text:
-        return StartError(f"the store {path} is in use by another process; each process needs a folder of its own (store.path)")
+        return StartError(
+            f"the store {path} is in use by another process; each process needs a folder of its own (store.path)"
+        )
     if "Corruption" in text or "not exist" in text or "raw mode" in text:
         return StoreCorrupt(f"the store {path} cannot be opened: {text}")
     return StartError(f"the store {path} cannot be opened: {text}")

@@ -16,11 +16,23 @@ REFUSED_IN_A_ROW: Final = 200
 class App:
     """Pauses, flow control and limits of one app.
 
-    A *pause* is somebody's to mend (authentication, configuration): one probe at a time goes out, ever more slowly. *Cooling* is flow
-    control: the app waits a little and goes on by itself. Held by settings (``paused``, no key) it makes no call at all.
+    A *pause* is somebody's to mend (authentication, configuration): one probe at a time goes out, ever more slowly.
+    *Cooling* is flow control: the app waits a little and goes on by itself. Held by settings (``paused``, no key) it
+    makes no call at all.
     """
 
-    __slots__ = ("bucket", "client_id", "cooling_until_s", "held", "pause_reason", "paused_since_s", "probe_at_s", "refused", "token_limit", "_probe_s")
+    __slots__ = (
+        "bucket",
+        "client_id",
+        "cooling_until_s",
+        "held",
+        "pause_reason",
+        "paused_since_s",
+        "probe_at_s",
+        "refused",
+        "token_limit",
+        "_probe_s",
+    )
 
     def __init__(self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None) -> None:
         self.client_id = client_id
@@ -53,7 +65,8 @@ class App:
         return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
 
     def leaves(self, devices: int, now_s: float) -> None:
-        """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's time."""
+        """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's
+        time."""
         self.bucket.take(devices, now_s)
         if self.pause_reason:
             self._probe_s = min(2 * self._probe_s, PROBE_LONGEST_S)
@@ -75,7 +88,8 @@ class App:
         return ended
 
     def refuse(self, tokens: int) -> bool:
-        """A call's tokens were all refused for good. True where that makes too many in a row: pause rather than settle them."""
+        """A call's tokens were all refused for good. True where that makes too many in a row: pause rather than
+        settle them."""
         if self.refused + tokens >= REFUSED_IN_A_ROW:
             return True
         self.refused += tokens

@@ -1,7 +1,7 @@
 """A condemned message: its violations, and what of its work is under way here. Pure state; the desk moves it.
 
-What is known of a place is in exactly one of three states: not planned, *under way* (here, in memory), or settled (a mark in the store).
-Marks are written before places leave ``under_way``, so a look at both never plans a place twice.
+What is known of a place is in exactly one of three states: not planned, *under way* (here, in memory), or settled (a
+mark in the store). Marks are written before places leave ``under_way``, so a look at both never plans a place twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from stream.work.judgement import Violation
 from stream.work.packing import Packer, Parcel
 
 RESULTS_SLACK_MS: Final = 5 * 60_000
-"""Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors differ."""
+"""Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors
+differ."""
 
 END: Final = b"\xff" * 32
 

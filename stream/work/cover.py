@@ -1,6 +1,7 @@
 """Which places of a send are still to be done for a violation, given the marks that results left. Pure.
 
-A *place* is a position in a send's token list; a *span* is a half-open run of places; a *mark* says what one result covers of one send.
+A *place* is a position in a send's token list; a *span* is a half-open run of places; a *mark* says what one result
+covers of one send.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def kind_of(outcome: Outcome, rejects: bool) -> Kind:
 
 
 def covers(mark: Mark, violation_id: str, again_ms: int) -> bool:
-    """Whether the mark settles its places for this violation; what was given up before ``again_ms`` is to be tried again."""
+    """Whether the mark settles its places for this violation; what was given up before ``again_ms`` is to be tried
+    again."""
     return mark.violation_id == violation_id and not (mark.kind is Kind.GIVEN_UP and mark.timestamp_ms < again_ms)
 
 
@@ -91,7 +93,9 @@ def still_open(places: int, marks: Sequence[Mark], violation_id: str, again_ms: 
     return without([(0, places)] if places else [], (m.span for m in marks if covers(m, violation_id, again_ms)))
 
 
-def known_elsewhere(spans: Sequence[Span], marks: Sequence[Mark], violation_id: str) -> tuple[list[tuple[Span, Mark]], list[Span]]:
+def known_elsewhere(
+    spans: Sequence[Span], marks: Sequence[Mark], violation_id: str
+) -> tuple[list[tuple[Span, Mark]], list[Span]]:
     """Of ``spans``: what another violation had revoked or refused for good (with its mark), and what is left to call."""
     known: list[tuple[Span, Mark]] = []
     left = list(spans)

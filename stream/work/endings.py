@@ -26,8 +26,9 @@ class Ending(NamedTuple):
 def result_id(violation: Violation, parts: Sequence[SendPart], word: str) -> str:
     """The same for the same work done again after a crash: 32 hexadecimal digits of violation, places and ``word``.
 
-    ``word`` is empty for work that covers places, whatever its outcome, so that a second try of what was given up takes the first
-    one's place; it names the kind of a result without places, and tells a dry run's from a real one's.
+    ``word`` is empty for work that covers places, whatever its outcome, so that a second try of what was given up
+    takes the first one's place; it names the kind of a result without places, and tells a dry run's from a real
+    one's.
     """
     names = f"{violation.message_id}\0{violation.violation_id}\0{word}\0" + ";".join(
         f"{part.partition}/{part.offset}/{part.first_token}+{part.token_count}" for part in parts

@@ -1,6 +1,7 @@
 """What the events of one message add up to: its violations, each with its standing. Pure.
 
-Order among events of a violation is their offset, never the order of reading; so ``judge`` takes all that are known and starts anew.
+Order among events of a violation is their offset, never the order of reading; so ``judge`` takes all that are known
+and starts anew.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def _first(event: Event) -> Violation:
 
 
 def _next(before: Violation, event: Event, latest_ms: int) -> Violation:
-    """A later event: it changes the status only, and a CONFIRMED only where it is newer than all before it (else it is a repeat)."""
+    """A later event: it changes the status only, and a CONFIRMED only where it is newer than all before it (else it
+    is a repeat)."""
     status = event.event.status
     if status is Status.WITHDRAWN:
         return before if before.status is status else before._replace(status=status, withdrawn_by=event.offset)

@@ -1,8 +1,9 @@
 """Parcels that wait for a call: the most severe first, apps in turn, then age. Pure.
 
-Promised: a parcel of higher severity never waits behind one of lower severity of the same app; within a severity, apps take turns, so a
-campaign of one does not delay a single token of another; within an app the oldest finding goes first. An app that may not call now
-(limit, pause) is passed over and holds up no other. Not promised yet: reserved shares for the lower lanes.
+Promised: a parcel of higher severity never waits behind one of lower severity of the same app; within a severity,
+apps take turns, so a campaign of one does not delay a single token of another; within an app the oldest finding goes
+first. An app that may not call now (limit, pause) is passed over and holds up no other. Not promised yet: reserved
+shares for the lower lanes.
 """
 
 from __future__ import annotations

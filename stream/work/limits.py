@@ -11,9 +11,9 @@ DEPTH_S: Final = 0.05
 class DeviceBucket:
     """A token bucket counted in devices (push tokens).
 
-    Promised: in any window of ``t`` seconds at most ``rate * (t + 0.05)`` devices plus one call leave; a new bucket starts empty. A call
-    leaves while anything is left and may take the bucket into debt, so its size does not matter to whether, only to when the next goes.
-    A rate of 0 means no limit. Not promised: fairness; the lanes see to that.
+    Promised: in any window of ``t`` seconds at most ``rate * (t + 0.05)`` devices plus one call leave; a new bucket
+    starts empty. A call leaves while anything is left and may take the bucket into debt, so its size does not matter
+    to whether, only to when the next goes. A rate of 0 means no limit. Not promised: fairness; the lanes see to that.
     """
 
     __slots__ = ("_at_s", "_devices", "devices_per_s")

@@ -1,8 +1,9 @@
 """Places become parcels: what travels together and ends in one result. Pure.
 
-Promised: a parcel holds places of one violation, app, push type and notifyId; at most ``max_tokens`` distinct tokens, 1,000 send parts
-and the bytes that a call may have; each place that was put in comes out in exactly one parcel, in the order it was put in.
-Not promised: that one token is in one parcel only; the same token in two sends may meet in one parcel or not.
+Promised: a parcel holds places of one violation, app, push type and notifyId; at most ``max_tokens`` distinct tokens,
+1,000 send parts and the bytes that a call may have; each place that was put in comes out in exactly one parcel, in
+the order it was put in. Not promised: that one token is in one parcel only; the same token in two sends may meet in
+one parcel or not.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ MAX_REJECTS_BYTES: Final = 800_000
 
 
 class Fate(NamedTuple):
-    """How a parcel is to end: ``outcome`` None means by a revoke call, else without one, for the reason in ``detail``."""
+    """How a parcel is to end: ``outcome`` None means by a revoke call, else without one, for the reason in
+    ``detail``."""
 
     outcome: Outcome | None = None
     detail: str | None = None
@@ -100,7 +102,8 @@ class Packer:
         tokens: Sequence[bytes],
         max_tokens: int = MAX_CALL_TOKENS,
     ) -> None:
-        """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of that send's."""
+        """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of
+        that send's."""
         partition, offset, timestamp_ms = where
         chosen = tokens[span[0] : span[1]] if tokens else ()
         if len(chosen) == max_tokens and fate is CALL and self._whole(violation, head, span, where, chosen):
@@ -116,7 +119,13 @@ class Packer:
                 self._close(violation, fate, head)
 
     def refuse(
-        self, violation: Violation, fate: Fate, head: SendHead, where: tuple[int, int, int], place: int, refused: RejectedToken
+        self,
+        violation: Violation,
+        fate: Fate,
+        head: SendHead,
+        where: tuple[int, int, int],
+        place: int,
+        refused: RejectedToken,
     ) -> None:
         """Put in one place whose token is refused without a call; ``fate`` ends it, ``refused`` says why."""
         box = self._box(violation, fate, head)
@@ -197,7 +206,9 @@ def _key(violation: Violation, fate: Fate, head: SendHead) -> tuple[object, ...]
 
 def _new(violation: Violation, fate: Fate, head: SendHead) -> Parcel:
     since_ms = violation.first_timestamp_ms
-    return Parcel(violation, fate, head.client_id, head.notify_id, head.push_type, oldest_ms=since_ms, newest_ms=since_ms)
+    return Parcel(
+        violation, fate, head.client_id, head.notify_id, head.push_type, oldest_ms=since_ms, newest_ms=since_ms
+    )
 
 
 def _note(parcel: Parcel, part: SendPart, timestamp_ms: int) -> None:

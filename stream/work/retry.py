@@ -14,8 +14,8 @@ SHORTEST_S: Final = 0.05
 
 
 def backoff_s(attempts: int, first_s: float, longest_s: float, retry_after_s: float | None, random: Random) -> float:
-    """How long to wait after so many attempts: uniform up to a bound that begins at ``first_s`` and doubles up to ``longest_s``;
-    never less than the gateway asked for (``retry_after_s``).
+    """How long to wait after so many attempts: uniform up to a bound that begins at ``first_s`` and doubles up to
+    ``longest_s``; never less than the gateway asked for (``retry_after_s``).
 
     Full jitter, since callers that failed together must not come back together. Source for the shape:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/

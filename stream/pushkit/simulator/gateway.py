@@ -6,7 +6,7 @@ Not promised: that the client sees the answer; cutting and hanging are decided h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from random import Random
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from stream.pushkit.simulator.rules import Call, Verdict, World, judge
 from stream.pushkit.simulator.slots import Message
 
 _GARBAGE: Final = b'\x1f\x8b{"code":80000000,\xff\xfe'
+_NAMED: Final = frozenset({replies.PARTIAL, replies.PARTIAL_TEXT, replies.ALL_TOKENS_INVALID})
 _MS: Final = 1_000_000
 
 
@@ -59,10 +60,6 @@ class Gateway:
         world.slots.register(message)
         if world.faults.rules.sends_draw_on_rate:
             world.rates.draw(world.faults, message.client_id, len(message.tokens), now_ns)
-
-    def refused_elsewhere(self, call: Call, moment: Moment, name: str) -> None:
-        """Enter a call that never reached the rules."""
-        self._enter(call, Verdict("", name, (), call.tokens), moment, 0, name)
 
     def _judged(self, call: Call, moment: Moment) -> Reply:
         verdict = judge(call, self.world, moment)
@@ -124,24 +121,18 @@ class Gateway:
     def _enter_tokens(
         self, client_id: str, notify_id: int, verdict: Verdict, counts: AppCounts, moment: Moment
     ) -> None:
-        book, at_ms = self.world.book, moment.wall_ns // _MS
+        world, at_ms = self.world, moment.wall_ns // _MS
         if verdict.revoked:
-            self._count_revoked(counts, verdict.revoked, moment)
-            counts.duplicates += book.revoked.add(client_id, notify_id, verdict.revoked, at_ms)
-            self.world.slots.revoke(client_id, notify_id, verdict.revoked)
+            distinct = set(verdict.revoked)
+            counts.devices += len(distinct)
+            counts.accepted_peak.add(len(distinct), moment.monotonic_ns)
+            counts.duplicates += len(verdict.revoked) - len(distinct)
+            counts.duplicates += world.book.revoked.add(client_id, notify_id, distinct, at_ms)
+            world.slots.revoke(client_id, notify_id, distinct)
         if verdict.refused:
-            book.refused.add(client_id, notify_id, verdict.refused, at_ms)
-            counts.rejected += len(verdict.refused) if verdict.code in _NAMED else 0
-
-    def _count_revoked(self, counts: AppCounts, tokens: Sequence[str], moment: Moment) -> None:
-        distinct = len(set(tokens))
-        counts.devices += distinct
-        counts.duplicates += len(tokens) - distinct
-        counts.accepted_peak.add(distinct, moment.monotonic_ns)
+            world.book.refused.add(client_id, notify_id, set(verdict.refused), at_ms)
+            counts.rejected += len(set(verdict.refused)) if verdict.code in _NAMED else 0
 
     def _request_id(self) -> str:
         self._number += 1
         return f"{self._prefix}{self._number:010d}"
-
-
-_NAMED: Final[Mapping[str, None]] = dict.fromkeys((replies.PARTIAL, replies.PARTIAL_TEXT, replies.ALL_TOKENS_INVALID))
