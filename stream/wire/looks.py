@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import repeat
 from operator import add
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stream.wire.primitives import long
-from stream.wire.readers import (
-    CONFLUENT_HEADER_BYTES,
-    SINGLE_OBJECT_HEADER_BYTES,
-    AsksForSchemas,
-    header_of,
-    writer_schema,
-)
+from stream.wire.readers import CONFLUENT_HEADER_BYTES, SINGLE_OBJECT_HEADER_BYTES, header_of, writer_schema
 from stream.wire.schemas import header, is_plain_send, present
+
+if TYPE_CHECKING:
+    from stream.wire.registry import Registry
 
 _TABLED_KEY_BYTES: Final = 1_024
 """Sends with longer keys are decoded instead."""
@@ -34,7 +31,7 @@ Beginnings: TypeAlias = tuple[bytes, ...]
 class Looks:
     """What sends of each known schema must begin with."""
 
-    def __init__(self, name: str, registry: AsksForSchemas | None) -> None:
+    def __init__(self, name: str, registry: Registry | None) -> None:
         self._registry = registry
         ours = header(present(name))
         self._by_header: dict[bytes, Beginnings] = {ours: _beginnings(ours)}
@@ -47,10 +44,7 @@ class Looks:
         try:
             starts = map(add, map(beginnings.__getitem__, map(len, keys)), keys)  # type: ignore[arg-type]
             return all(map(bytes.startswith, values, starts)) and all(map(bytes.endswith, values, repeat(b"\0")))  # type: ignore[arg-type]
-        except (
-            TypeError,
-            IndexError,
-        ):  # a null; a key longer than the table, an unlearned schema
+        except (TypeError, IndexError):  # a null; a key longer than the table, a schema not learned
             return False
 
     def plain(self, key: bytes, value: bytes) -> bool:

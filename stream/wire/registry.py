@@ -17,8 +17,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from stream.model import BadRecord, DeadReason, RegistryDown
-from stream.wire.readers import CONFLUENT
-from stream.wire.schemas import Schema, parsed, text_of
+from stream.wire.schemas import CONFLUENT, Schema, parsed, text_of
 
 T = TypeVar("T")
 
@@ -33,14 +32,12 @@ _MAX_MISSING: Final = 1_000
 class Registry:
     """A Confluent Schema Registry through confluent-kafka's own client. Safe to use from several threads; it blocks."""
 
-    def __init__(
-        self, url: str, topics: Mapping[str, str], user_info: str = "", auto_register: bool = True, ca_file: str = ""
-    ) -> None:
+    def __init__(self, url: str, topics: Mapping[str, str], user_info: str = "", auto_register: bool = True) -> None:
         """``topics`` by the name of the record written to them; ``user_info`` is ``user:password``.
 
         Raises ValueError for a URL that cannot be one.
         """
-        self._client = SchemaRegistryClient(_client_settings(url, user_info, ca_file))
+        self._client = SchemaRegistryClient(_client_settings(url, user_info))
         self._topics = topics
         self._auto_register = auto_register
         self._schemas: dict[int, Schema | str] = {}
@@ -113,12 +110,10 @@ class Registry:
         return head
 
 
-def _client_settings(url: str, user_info: str, ca_file: str) -> dict[str, object]:
+def _client_settings(url: str, user_info: str) -> dict[str, object]:
     settings: dict[str, object] = {"url": url, "timeout": ANSWER_WITHIN_S, "max.retries": 0}
     if user_info:
         settings["basic.auth.user.info"] = user_info
-    if ca_file:
-        settings["ssl.ca.location"] = ca_file
     return settings
 
 

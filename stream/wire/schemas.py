@@ -21,6 +21,9 @@ Schema: TypeAlias = dict[str, Any]
 SINGLE_OBJECT: Final = b"\xc3\x01"
 """What every record in single-object encoding begins with. Source: Avro specification 1.12, section of that name."""
 
+CONFLUENT: Final = b"\0"
+"""What every record in Confluent's wire format begins with; four bytes of schema id follow, big-endian."""
+
 MAX_LEAVES: Final = 1_000
 """A writer's schema with more fields than this, records within records unfolded, is not read with: see below."""
 

@@ -19,15 +19,14 @@ from stream.wire.primitives import (
     read_optional_long,
     read_optional_text,
     read_text,
-    require_int,
+    require_32_bits,
     skip_texts,
     text,
 )
 from stream.wire.readers import Reader
 from stream.wire.schemas import Schema, cut, is_plain_send, present
 from stream.wire.tokens import read_tokens, tokens_written
-from stream.wire.validity import FIRST_MS, LAST_MS, notify_id_of, require_filled, require_time
-from stream.wire.validity import require_int as require_valid_int
+from stream.wire.validity import FIRST_MS, LAST_MS, notify_id_of, require_filled, require_int, require_time
 
 NAME = "MessageSent"
 
@@ -62,7 +61,7 @@ def _valid_head(
     if not (message_id and client_id and -1 <= push_type <= INT_MAX and FIRST_MS <= sent_at_ms <= LAST_MS):
         require_filled("messageId", message_id)
         require_filled("clientId", client_id)
-        require_valid_int("pushType", push_type)
+        require_int("pushType", push_type)
         require_time("sentAt", sent_at_ms)
     return SendHead(message_id, client_id, notify_id, push_type, sent_at_ms, request_id)
 
@@ -113,8 +112,8 @@ def _head_of(fields: dict[str, Any]) -> SendHead:
 def send_written(send: Send) -> bytes:
     """A send as the present schema writes it, without attributes. Raises ValueError for what no reader could read."""
     head = send.head
-    require_int("pushType", head.push_type)
-    require_int("notifyId", head.notify_id)
+    require_32_bits("pushType", head.push_type)
+    require_32_bits("notifyId", head.notify_id)
     parts = (
         text(head.message_id),
         text(head.client_id),

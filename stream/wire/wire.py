@@ -17,7 +17,7 @@ from stream.wire.readers import Readers
 from stream.wire.schemas import header, present
 from stream.wire.validity import invalid
 
-if TYPE_CHECKING:  # its client takes a fifth of a second and 18 MB to import: only for those who have a registry
+if TYPE_CHECKING:
     from stream.wire.registry import Registry
 
 

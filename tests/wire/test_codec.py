@@ -185,6 +185,26 @@ def test_an_index_that_no_symbol_has_cannot_be_decoded(at: int, index: int) -> N
     assert reason_of(error) is DeadReason.DECODE
 
 
+@pytest.mark.parametrize("index", [b"\x01", b"\x12"])
+def test_an_outcome_that_no_symbol_has_cannot_be_decoded(index: bytes) -> None:
+    """Minus one would be DRY_RUN, and what was revoked would be revoked again."""
+    value = wire.encode_result(RESULT)
+    at = 10 + 4 + 4 + 4 + 1 + 5 + 6
+    assert value[at] == 2
+    with pytest.raises(BadRecord) as error:
+        wire.result(value[:at] + index + value[at + 1 :])
+    assert reason_of(error) is DeadReason.DECODE
+
+
+def test_a_number_beyond_64_bits_cannot_be_decoded() -> None:
+    """Ten bytes can hold seventy bits, Avro's long cannot."""
+    before = wire.encode_send(Send(HEAD, (b"t",)))[: 10 + 4 + 10 + 2 + 1]
+    for last in (b"\x02", b"\x7f"):
+        with pytest.raises(BadRecord, match="beyond 64 bits") as error:
+            wire.send_head(before + b"\xff" * 9 + last + b"\0\0\2\2t\0")
+        assert reason_of(error) is DeadReason.DECODE
+
+
 def test_nothing_may_follow_the_last_field() -> None:
     """Trailing bytes are a bad record: fastavro would not mind them."""
     values = wire.encode_send(Send(HEAD, (b"t",))), wire.encode_violation(EVENT), wire.encode_result(RESULT)

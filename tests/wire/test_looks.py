@@ -55,7 +55,7 @@ def test_one_bad_record_makes_the_batch_not_plain(key: bytes | None, value: byte
 
 def test_keys_and_values_of_different_number_are_not_plain() -> None:
     """A value that was never looked at must not pass."""
-    assert not wire.plain_sends([KEY], [GOOD, b"bad"])
+    assert not wire.plain_sends([KEY], [GOOD, b"bad\0"])
     assert not wire.plain_sends([KEY], [])
     assert wire.plain_sends([], [])
 

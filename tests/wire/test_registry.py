@@ -256,6 +256,7 @@ NEWER: Any = {"name": "channel", "type": ["null", "string"], "default": None}
             True,
         ),
         (changed("MessageSent", last=(NEWER,)), {"channel": "x"}, SEND, False),
+        (changed("MessageSent", last=(NEWER,)), {"channel": None}, SEND, False),
         (changed("MessageSent", first=(NEWER,)), {"channel": "x"}, SEND, False),
     ],
 )
