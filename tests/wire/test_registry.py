@@ -6,12 +6,24 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stream.model import BadRecord, DeadReason, RegistryDown, Send, SettingsError, Severity
+from stream.model import (
+    BadRecord,
+    DeadReason,
+    RegistryDown,
+    RevokeResult,
+    Send,
+    SettingsError,
+    Severity,
+    ViolationEvent,
+)
 from stream.wire import Wire, registry, schemas
 from stream.wire.registry import Registry
 from tests.wire import records
@@ -371,3 +383,23 @@ def test_a_schema_that_is_not_avro_makes_the_record_undecodable(server: SchemaRe
     """A registry also holds JSON Schema and Protobuf."""
     schema_id = server.add({"type": "object"}, kind="JSON")
     assert "JSON, not Avro" in expect(DeadReason.DECODE, wire_of(server), b"\0" + schema_id.to_bytes(4, "big") + b"{}")
+
+
+def test_another_writers_records_are_read_right_or_refused_whatever_is_done_to_them() -> None:
+    """Damaged records of a stranger's schema raise nothing but BadRecord; whole ones mean what they meant."""
+    with SchemaRegistry() as server:
+        wire = wire_of(server, write=False)
+        foreign = {name: changed(name, first=(NEWER,)) for name in TOPICS}
+        ids = {name: server.add(schema) for name, schema in foreign.items()}
+
+        @given(records.sends, records.events, records.results, st.integers(0, 80), st.binary(max_size=3))
+        def holds(send: Send, event: ViolationEvent, result: RevokeResult, at: int, damage: bytes) -> None:
+            fields = records.send_fields(send), records.event_fields(event), records.result_fields(result)
+            reads = wire.send, wire.stored_violation, wire.result
+            for name, each, read, expected in zip(TOPICS, fields, reads, (send, event, result), strict=True):
+                value = confluent(ids[name], foreign[name], each | {"channel": "x"})
+                assert read(value) == expected
+                with suppress(BadRecord):
+                    read(value[: 5 + at] + damage + value[5 + at + len(damage) :])
+
+        holds()

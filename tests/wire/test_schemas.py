@@ -45,6 +45,14 @@ def test_a_records_header_is_the_contracts(name: str) -> None:
     assert schemas.header(schemas.present(name)).hex() == HEADERS[name]
 
 
+def test_an_installed_wheel_brings_its_schemas_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names: the repository's schemas/ is stream/_schemas in the wheel."""
+    monkeypatch.setattr(schemas, "__file__", str(tmp_path / "stream" / "wire" / "schemas.py"))
+    assert schemas.folder() == tmp_path.resolve() / "schemas"
+    (tmp_path / "stream" / "_schemas").mkdir(parents=True)
+    assert schemas.folder() == tmp_path.resolve() / "stream" / "_schemas"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_and_type_says_what_it_is(name: str) -> None:
     """The schemas are read by other teams."""
