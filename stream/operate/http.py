@@ -1,0 +1,176 @@
+"""The service over HTTP: is it alive, is it ready, how is it, what has become of a message.
+
+Promised: every answer but ``/metrics`` is JSON, an error is ``{"error": one sentence}``; no push token is in any. The
+bearer token guards all but ``/livez`` and ``/readyz``. Not promised: that an answer is the last word; it is what this
+instance knows at that moment.
+"""
+
+from __future__ import annotations
+
+import errno
+import hmac
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import orjson
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from stream.model import StartError, UnpushError
+from stream.operate.health import Health
+from stream.settings import Address, HttpSettings, Secret
+
+OPEN: Final = frozenset({"/livez", "/readyz"})
+"""What whoever starts the service may ask without the token."""
+
+SHUTDOWN_S: Final = 2.0
+"""How long answers under way may take when the server stops."""
+
+Json = dict[str, object]
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger(__name__)
+
+
+class Unknown(NamedTuple):
+    """Nothing is known of it here: a sentence, and the partition that it belongs to where that can be told."""
+
+    why: str
+    partition: int | None = None
+
+
+class Sights(NamedTuple):
+    """What the service lets be seen."""
+
+    health: Callable[[], Health]
+    status: Callable[[], Json]
+    metrics: Callable[[str], tuple[bytes, str]]
+    message: Callable[[str], Awaitable[Json | Unknown]]
+    """By messageId. May raise UnpushError: it cannot be told now."""
+    violation: Callable[[str, str | None], Awaitable[Json | Unknown]]
+    """By violationId, and messageId where the caller names it. May raise UnpushError."""
+
+
+class Front:
+    """The server; ``async with Front(settings.http, sights)`` listens from entry to exit."""
+
+    def __init__(self, settings: HttpSettings, sights: Sights) -> None:
+        self._listen = settings.listen
+        self._sights = sights
+        app = web.Application(middlewares=[_errors_are_sentences, _guard(settings.token)])
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/api/status", self._status)
+        # An id may hold anything, a slash too; it comes percent-encoded or not.
+        app.router.add_get("/api/messages/{id:.+}", self._message)
+        app.router.add_get("/api/violations/{id:.+}", self._violation)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; port 0 has become a real one."""
+        host, port, *_ = self._runner.addresses[0]
+        return Address(host, port)
+
+    async def start(self) -> None:
+        """Listen. Raises StartError."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise StartError(f"http.listen: cannot listen on {self._listen}: {_why(error)}") from None
+        log.info("listening", address=str(self.address))
+
+    async def stop(self) -> None:
+        """Close the port; answers under way get a moment to end."""
+        await self._runner.cleanup()
+
+    async def __aenter__(self) -> Front:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- the answers
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return _json({"alive": True})  # from the loop itself: where it does not turn, nobody answers
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        health = self._sights.health()
+        return _json(health.as_json(), 200 if health.ready else 503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, content_type = self._sights.metrics(request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _json(self._sights.status())
+
+    async def _message(self, request: web.Request) -> web.Response:
+        return _found(await self._sights.message(request.match_info["id"]))
+
+    async def _violation(self, request: web.Request) -> web.Response:
+        return _found(await self._sights.violation(request.match_info["id"], request.query.get("messageId")))
+
+
+def _found(seen: Json | Unknown) -> web.Response:
+    if not isinstance(seen, Unknown):
+        return _json(seen)
+    where = {} if seen.partition is None else {"partition": seen.partition}
+    return _json({"error": seen.why, **where}, 404)
+
+
+def _json(value: Json, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value) + b"\n", status=status, content_type="application/json")
+
+
+@web.middleware
+async def _errors_are_sentences(request: web.Request, handler: Answer) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return _json({"error": f"there is nothing at {request.path}"}, 404)
+    except web.HTTPMethodNotAllowed as error:
+        refused = _json({"error": f"{request.method} is not answered here, only GET"}, 405)
+        refused.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+        return refused
+    except UnpushError as error:
+        return _json({"error": str(error)}, 503)
+    except Exception as error:  # a fault of ours in an answer must not show its inside
+        log.error("answer_failed", path=request.path, exc_info=error)
+        return _json({"error": "this answer failed by a fault of ours; the log has the details"}, 500)
+
+
+def _guard(token: Secret | None) -> Middleware:
+    """Let through who shows the token; all, where there is none."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Answer) -> web.StreamResponse:
+        if token is None or request.path in OPEN or _shows(request, token):
+            return await handler(request)
+        refused = _json({"error": "show the token of http.token_file: Authorization: Bearer TOKEN"}, 401)
+        refused.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        return refused
+
+    return guard
+
+
+def _shows(request: web.Request, token: Secret) -> bool:
+    scheme, _, shown = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    same = hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), token.reveal().encode())
+    return same and scheme.lower() == "bearer"
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "this host name has no address"
+    if error.errno == errno.EADDRINUSE:
+        return "another process has this port; stop it or choose another port"
+    return os.strerror(error.errno) if error.errno else str(error)
