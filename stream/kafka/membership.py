@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, unread, watermarks
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.2
@@ -78,6 +78,10 @@ class Membership:
     def waiting(self) -> dict[Place, str]:
         """Partitions that stand still, and why."""
         return dict(self._standing.reasons)
+
+    def unread(self) -> dict[Place, int]:
+        """Records behind what was taken, by partition; from any thread."""
+        return unread(self._consumer, self._names, dict(self._at))
 
     # --- the thread
 

@@ -148,6 +148,20 @@ def fetch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
     return first + consumer.consume(most, 0) if first and most > 1 else first
 
 
+def unread(consumer: Consumer, names: Mapping[Topic, str], positions: Mapping[Place, int]) -> dict[Place, int]:
+    """What lies behind these positions, as far as the last fetches told: nobody is asked. From any thread; places of
+    which nothing is known yet are left out, all of them once the consumer is closed."""
+    found: dict[Place, int] = {}
+    for place, at in positions.items():
+        try:
+            known = consumer.get_watermark_offsets(TopicPartition(names[place[0]], place[1]), cached=True)
+        except (KafkaException, RuntimeError):
+            continue
+        if known[1] >= 0:
+            found[place] = max(0, known[1] - at)
+    return found
+
+
 def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 5.0) -> tuple[int, int]:
     """The log's start and the end that can be read (below an open transaction). Raises KafkaException."""
     found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)

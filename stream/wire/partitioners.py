@@ -28,6 +28,10 @@ class Partitioner(Enum):
         """Whose default it is, for people."""
         return _USERS[self]
 
+    def place(self, key: bytes, partitions: int) -> int:
+        """The partition that it puts this key into."""
+        return _PLACES[self](key, partitions)
+
 
 _USERS: Final = {
     Partitioner.MURMUR2: "the default of Java clients, murmur2_random in librdkafka",
