@@ -80,8 +80,6 @@ class Registry:
         raise RegistryDown(sentence) from None
 
     def _fetched(self, schema_id: int) -> Schema | str:
-        if schema_id in self._schemas:
-            return self._schemas[schema_id]
         if monotonic() < self._missing.get(schema_id, 0.0):
             raise _unknown(schema_id)
         try:
