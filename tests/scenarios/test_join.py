@@ -1,0 +1,134 @@
+"""The main job: sends ⋈ violations → revoke calls → results, with real processes on a real Kafka."""
+
+from __future__ import annotations
+
+from stream.model import Outcome, Send, Status, ViolationEvent
+from tests.scenarios.judge import calls_and_fewest, repeated
+from tests.scenarios.making import ODD_IDS, ODD_TOKENS
+from tests.scenarios.town import Town
+
+STORED_WITHIN_MS = 1_000
+"""A send that Kafka has had for so long is in the store of an idle instance."""
+
+
+def all_kinds(town: Town, messages: int) -> tuple[list[Send], list[ViolationEvent]]:
+    """Sends of every kind, and violations of a third of their messages."""
+    maker, sends = town.maker, []
+    names = [maker.message_id() for _ in range(messages)] + list(ODD_IDS)
+    for number, name in enumerate(names):
+        match number % 10:
+            case 0:
+                sends.append(maker.send(name, 1_000))
+            case 1:
+                sends += [maker.send(name, 1) for _ in range(5)]
+            case 2:
+                sends += [maker.send(name, 700), maker.send(name, 700)]
+            case 3:
+                tokens = maker.tokens(3)
+                sends.append(maker.send(name, (*tokens, tokens[0], tokens[0], tokens[2])))
+            case 4:
+                sends += [maker.send(name, 2, revocable=False), maker.send(name, 2)]
+            case 5:
+                sends += [maker.send(name, 2, push_type=1), maker.send(name, 2, push_type=2)]
+            case 6:
+                sends += [maker.send(name, ()), maker.send(name, [f"{each}{number}".encode() for each in ODD_TOKENS])]
+            case _:
+                sends.append(maker.send(name, 1))
+    chosen = [*maker.random.sample(names, messages // 3), *ODD_IDS]
+    return sends, maker.violations(dict.fromkeys(chosen))
+
+
+def test_sends_and_violations_meet_in_any_order(town: Town) -> None:
+    """Promises 1 and 2: every token of every violated send is covered exactly, and no other is ever called."""
+    sends, violations = all_kinds(town, 600)
+    early, later = sends[::2], sends[1::2]
+    third = len(violations) // 3
+    instance = town.run().wait_until_it_works()
+    town.tell(violations[:third])
+    town.tell(town.maker.mixed(early, violations[third : 2 * third]))
+    town.tell(town.maker.mixed(later))
+    town.pass_time(STORED_WITHIN_MS / 1_000)
+    town.tell(violations[2 * third :])
+    town.wait_until_settled()
+    town.judge()
+    calls, fewest = calls_and_fewest(town.story, town.push_kit.book(), STORED_WITHIN_MS)
+    assert fewest > 50
+    assert calls <= 1.05 * fewest
+    assert instance.stop() == 0
+
+
+def test_what_was_there_before_the_start_takes_the_fewest_calls(town: Town) -> None:
+    """Sends of one violation, app and notifyId travel together; what is revoked is not called again."""
+    sends, violations = all_kinds(town, 600)
+    campaign = town.maker.message_id()
+    sends += [town.maker.send(campaign, 1) for _ in range(3_000)]
+    town.tell(town.maker.mixed(sends))
+    town.tell(violations, town.maker.violation(campaign))
+    instance = town.run()
+    town.wait_until_settled()
+    town.judge()
+    book = town.push_kit.book()
+    calls, fewest = calls_and_fewest(town.story, book)
+    assert fewest > 200
+    assert calls <= 1.05 * fewest
+    assert not repeated(book)
+    assert instance.stop() == 0
+
+
+def test_two_violations_of_one_message_make_one_call(town: Town) -> None:
+    """Contract: a call is reported under the first of them, the others get ALREADY_REVOKED."""
+    maker = town.maker
+    sends = [maker.send(tokens=tokens) for tokens in (1, 1_000, 2_500) for _ in range(5)]
+    names = [send.head.message_id for send in sends]
+    first, second = maker.violations(names), maker.violations(names)
+    town.tell(sends)
+    instance = town.run().wait_until_it_works()
+    town.tell(first, second)
+    town.wait_until_settled()
+    third = maker.violations(names)
+    town.tell(third)
+    town.wait_until_settled()
+    town.judge()
+    assert not repeated(town.push_kit.book())
+    endings = {seen.result.violation_id: seen.result.outcome for seen in town.story.results}
+    assert {endings[each.violation_id] for each in first} == {Outcome.REVOKED}
+    assert {endings[each.violation_id] for each in second + third} == {Outcome.ALREADY_REVOKED}
+    assert instance.stop() == 0
+
+
+def test_what_was_withdrawn_before_is_not_called(town: Town) -> None:
+    """WITHDRAWN: stop what has not been done yet. Said once per withdrawal; a later CONFIRMED revokes again."""
+    maker = town.maker
+    sends = [maker.send(tokens=3) for _ in range(60)]
+    found = maker.violations(send.head.message_id for send in sends)
+    lifted = [each._replace(status=Status.WITHDRAWN) for each in found]
+    late = [maker.send(send.head.message_id, 2) for send in sends[:10]]
+    town.tell(found[:20], lifted[:20], sends)
+    town.tell(found[20:40], lifted[20:])
+    town.run().wait_until_it_works()
+    town.tell(late)
+    town.wait_until_settled()
+    town.judge()
+    assert town.push_kit.calls == 0
+    again = [each._replace(detected_at_ms=each.detected_at_ms + 1) for each in found[10:30]]
+    town.tell(found[:10], again)  # the first ten are a detector's repeats
+    town.wait_until_settled()
+    town.judge()
+    assert town.push_kit.calls == len(again)
+
+
+def test_a_message_without_sends_is_not_found_until_its_send_comes(town: Town) -> None:
+    """NOT_FOUND is said once; a send that still comes is revoked and reported as late."""
+    maker = town.maker
+    names = [maker.message_id() for _ in range(40)]
+    town.tell(maker.violations(names))
+    town.run().wait_until_it_works()
+    town.wait_until_settled()
+    assert [seen.result.outcome for seen in town.story.results] == [Outcome.NOT_FOUND] * len(names)
+    town.tell([maker.send(name, 3) for name in names[:20]])
+    town.tell([maker.send(name, 3) for name in names[:20]])
+    town.wait_until_settled()
+    town.judge()
+    covering = [seen.result for seen in town.story.results if seen.result.sends]
+    assert {result.outcome for result in covering} == {Outcome.REVOKED}
+    assert all(result.late for result in covering)
