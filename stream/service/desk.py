@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy as copy
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -22,7 +23,7 @@ from stream.service.sorting import Sorter
 from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredEvent, StoredSend
 from stream.wire.wire import Wire
-from stream.work.condemned import END, Condemned
+from stream.work.condemned import Condemned, Walk
 from stream.work.endings import Ending
 from stream.work.judgement import Event, Violation, judge
 from stream.work.packing import CALL, Parcel
@@ -177,9 +178,9 @@ class Desk:
         except (BadRecord, RegistryDown):
             message_id = None
         for it in self._of(shard, digest, message_id, now_s):
-            if not it.standing or it.seen(stored.key, batch):
+            if not it.standing or it.seen(stored.bucket, batch):
                 continue
-            if not it.counted and it.cursor is None:
+            if it.walk is None:
                 it.wanted = True  # no pass yet: the one to come sees it
                 self._look(it, shard)
                 continue
@@ -191,7 +192,7 @@ class Desk:
                 continue
             marks = shard.marks(digest, stored.offset, stored.offset).get(stored.offset, [])
             self._sorter.consider(it, shard, stored, send, marks)
-            self._issue(it, it.packer.flush() if it.cursor is None else it.packer.take())
+            self._issue(it, it.packer.take() if it.walking else it.packer.flush())
 
     def _of(self, shard: Shard, digest: bytes, message_id: str | None, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
@@ -222,7 +223,7 @@ class Desk:
             self.waits_for_past[it.shard].append(it)
             return
         self._say_withdrawn(it, shard)
-        if it.wanted and it.standing and not it.under_way and it.cursor is None:
+        if it.wanted and it.standing and not it.under_way and not it.walking:
             self._plan(it)
         elif it.idle:
             self._rest(it)
@@ -281,7 +282,7 @@ class Desk:
             self._later.append(it)
 
     def _app_of(self, it: Condemned, shard: Shard) -> str | None:
-        sends, _, _ = shard.sends(it.digest, it.cursor or b"", 1, 1)
+        sends = shard.walk(it.digest, shard.new_walk(), 1, 1)
         try:
             it.app = self._wire.send_head(sends[0].value).client_id if sends else None
         except (BadRecord, RegistryDown):
@@ -323,25 +324,29 @@ class Desk:
     # --- a pass over the stored sends of a message
 
     def _walk(self, it: Condemned, shard: Shard) -> None:
-        if it.cursor is None and (it.under_way or not it.standing):
+        if not it.walking and (it.under_way or not it.standing):
             return
-        stored, batch, last = shard.sends(it.digest, it.cursor or b"", CHUNK_SENDS, CHUNK_BYTES)
+        walk = copy(it.walk) if it.walking and it.walk is not None else shard.new_walk()
+        stored = shard.walk(it.digest, walk, CHUNK_SENDS, CHUNK_BYTES)
         sends = [self._sorter.read(each) for each in stored]  # may raise RegistryDown: before anything has changed
-        if it.cursor is None:
-            it.begin_pass()
+        if it.walking:
+            it.walk = walk
+        else:
+            it.begin_pass(walk)
         offsets = [each.offset for each in stored]
         marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
         for each, send in zip(stored, sends, strict=True):
             self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
-        it.passed(END if last else stored[-1].key, batch)
-        if last:
+        self._after_chunk(it, shard, walk)
+
+    def _after_chunk(self, it: Condemned, shard: Shard, walk: Walk) -> None:
+        if walk.todo:
+            self._issue(it, it.packer.take())
+            self._plan(it)
+        else:
             it.end_pass()
             self._issue(it, it.packer.flush())
             self._look(it, shard)
-        else:
-            it.cursor = stored[-1].key
-            self._issue(it, it.packer.take())
-            self._plan(it)
 
     # --- parcels go out and come to their end
 
@@ -370,7 +375,7 @@ class Desk:
         ):
             return
         it.release(parcel)
-        if it.cursor is not None and it.open_parcels < PARCELS_A_MESSAGE:
+        if it.walking and it.open_parcels < PARCELS_A_MESSAGE:
             self._plan(it)
         elif not it.under_way:
             self._look(it, shard)

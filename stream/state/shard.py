@@ -1,39 +1,46 @@
 """One shard as this process holds it: partition p of three topics, what has been read of each, and the fence.
 
-Promised: data and the ranges that speak of it are one batch; after ``fence()`` nothing is written for the shard any
-more, from any thread. Not promised: that another process does not hold it too (the broker decides who owns a
-partition; a frozen owner notices late).
+Promised: data and the ranges that speak of it are one batch; after ``fence()`` nothing is written for the shard any more,
+from any thread. Not promised: that another process does not hold it too (the broker decides who owns a partition; a
+frozen owner notices late).
 
 Where ranges, marks and the fence meet, this order keeps every pair of send and violation together and every settled
-place settled: an event is in the store before its message is *condemned* in memory, and condemned before the stored
-sends are scanned; a send is in the store before anybody asks whether its message is condemned. Whichever came second
-finds the first. A result is delivered before its marks are written, and its own range is written with them: after a
-crash either both are there, or the result is read again from its topic. And since every write looks at the fence
-under the same lock that ``fence()`` takes, no thread that was late can touch a shard that has gone.
+place settled: an event is in the store before its message is *condemned* in memory, and condemned before the stored sends
+are walked; a send is in the store before anybody asks whether its message is condemned. Whichever came second finds the
+first. A result is delivered before its marks are written, and its own range is written with them: after a crash either
+both are there, or the result is read again from its topic. And since every write looks at the fence under the same lock
+that ``fence()`` takes, no thread that was late can touch a shard that has gone.
 """
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final, NamedTuple
 
 from stream.model import Fenced, Topic
 from stream.state import keys
+from stream.state.index import Part, Tail, blocks, found_in
 from stream.state.records import unpack_event, unpack_mark
 from stream.state.store import Put, Store
+from stream.work.condemned import Walk
 from stream.work.cover import Mark
 from stream.work.judgement import Trace
 from stream.work.ranges import Ranges
 
 EVERYTHING: Final = float("-inf")
-_KINDS: Final = (*keys.DATA_KINDS, b"R", b"T")
+RUN_SENDS: Final = 65_536
+"""So many sends make a run of the index; until then they are found in memory."""
+_KINDS: Final = (*keys.DATA_KINDS, b"R", b"X", b"T")
+_RUN: Final = struct.Struct(">Q")
 
 
 class StoredSend(NamedTuple):
     """A send as the store gives it back."""
 
-    key: bytes
+    bucket: int
     offset: int
     timestamp_ms: int
     value: bytes
@@ -50,15 +57,13 @@ class StoredEvent(NamedTuple):
 
 
 class Shard:
-    """See the module's words. Threads write through ``add``; the event loop scans."""
+    """See the module's words. Threads write through ``add``; the event loop walks and scans."""
 
     def __init__(self, number: int, store: Store, bucket_ms: int) -> None:
         self.number = number
         self.owned = True
         self.leaving = False
         """Set while the shard goes away: nothing new is started."""
-        self.batches = 0
-        """How many batches of sends were written; a scan begun after batch n sees all up to n."""
         self.condemned: set[bytes] = set()
         """Digests of messages that have a violation; may name too many, never too few."""
         self.read_back_ms: dict[Topic, float] = {}
@@ -71,9 +76,10 @@ class Shard:
         self._bucket_ms = bucket_ms
         self._lock = threading.Lock()
         self._ranges = {topic: self._stored_ranges(topic) for topic in Topic}
-        self._buckets = sorted(
-            {bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)}, reverse=True
-        )
+        self._buckets = sorted({bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)})
+        self._batches, self._indexed = self._stored_index()
+        self._tail = Tail()
+        self._fill_tail()
 
     def __repr__(self) -> str:
         return f"Shard({self.number})"
@@ -81,12 +87,12 @@ class Shard:
     # --- written by threads
 
     def add(
-        self, topic: Topic, spans: Iterable[tuple[int, int]], puts: Iterable[Put] = (), deletes: Iterable[bytes] = ()
+        self, topic: Topic, spans: Iterable[tuple[int, int]], puts: Iterable[Put] = (), parts: Iterable[Part] = ()
     ) -> int:
-        """Write data and the ranges of offsets it came from, as one batch; for sends: the batch's number.
+        """Write data and the ranges of offsets it came from, as one batch; ``parts`` are its sends, for the index.
 
-        Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was written, do it again),
-        StoreCorrupt.
+        Gives the batch's number. Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was written,
+        do it again), StoreCorrupt.
         """
         with self._lock:
             self._check()
@@ -94,11 +100,12 @@ class Shard:
             for start, end in spans:
                 ranges.add(start, end)
             key = keys.of_topic(b"R", self.number, topic)
-            self._store.write([*puts, (key, ranges.encode())], deletes)
+            self._store.write(chain(puts, ((key, ranges.encode()),)))
             self._ranges[topic] = ranges
-            if topic is Topic.SENDS:
-                self.batches += 1
-            return self.batches
+            self._batches += 1
+            for part in parts:
+                self._tail.add(part)
+            return self._batches
 
     def _check(self) -> None:
         if not self.owned:
@@ -109,17 +116,16 @@ class Shard:
         with self._lock:
             self.owned = False
 
-    def head(self, kind: bytes, timestamp_ms: int) -> bytes:
-        """The first seven bytes of a key for a record of that time; remembers that the bucket is in use."""
+    def bucket(self, timestamp_ms: int) -> int:
+        """The time bucket of a record of that time; remembers that it is in use."""
         bucket = max(0, timestamp_ms) // self._bucket_ms
         if bucket not in self._buckets:
-            self._buckets = sorted({*self._buckets, bucket}, reverse=True)
-        return keys.head(kind, self.number, bucket)
+            self._buckets = sorted({*self._buckets, bucket})
+        return bucket
 
-    def bucket_span(self, timestamp_ms: int) -> tuple[int, int]:
-        """The times, ``start <= t < end``, that share the bucket of this one."""
-        start = max(0, timestamp_ms) // self._bucket_ms * self._bucket_ms
-        return start, start + self._bucket_ms
+    def head(self, kind: bytes, timestamp_ms: int) -> bytes:
+        """The first seven bytes of a key for a record of that time."""
+        return keys.head(kind, self.number, self.bucket(timestamp_ms))
 
     # --- what has been read
 
@@ -141,6 +147,8 @@ class Shard:
         with self._lock:
             self._store.drop_shard(self.number, _KINDS)
             self._ranges = {topic: Ranges() for topic in Topic}
+            self._indexed = Ranges()
+            self._tail = Tail()
             self._buckets = []
 
     def restoring(self, topic: Topic) -> int:
@@ -161,32 +169,104 @@ class Shard:
         stored = self._store.get(keys.of_topic(b"R", self.number, topic))
         return Ranges.decode(stored) if stored else Ranges()
 
-    # --- scans, newest bucket first
+    # --- the index of sends
 
-    def sends(self, digest: bytes, after: bytes, most: int, most_bytes: int) -> tuple[list[StoredSend], int, bool]:
-        """Stored sends of a message, oldest bucket first, behind the key ``after``: some, the batch they are a view
-        of, and whether these are the last."""
-        with self._lock:  # the view and the number of the last batch in it must be of one moment
-            batch, pairs = self.batches, self._store.scan(self._prefixes(b"S", digest, after), after)
-        found, size = list[StoredSend](), 0
-        for key, value in pairs:
-            found.append(StoredSend(key, *keys.stamp_of(key), value))
-            size += len(value)
-            if len(found) >= most or size >= most_bytes:
-                return found, batch, False
-        return found, batch, True
+    def _stored_index(self) -> tuple[int, Ranges]:
+        """The number of the last run, and the ranges of offsets that are in runs."""
+        stored = self._store.get(keys.of_topic(b"X", self.number, Topic.SENDS))
+        if stored is None:
+            return 0, Ranges()
+        return _RUN.unpack_from(stored)[0], Ranges.decode(stored[_RUN.size :])
 
-    def send(self, digest: bytes, offset: int, timestamp_ms: int) -> bytes | None:
-        """One send's record."""
-        prefix = self.head(b"S", timestamp_ms) + digest
-        return self._store.get(keys.stamped(prefix, offset, timestamp_ms))
+    def _fill_tail(self) -> None:
+        """Take what is stored and in no run yet into the tail again: the process ended before it came to that."""
+        read = self._ranges[Topic.SENDS]
+        for gap in self._indexed.gaps(read.bottom, read.top):
+            for bucket in self._buckets:
+                self._refill(bucket, *gap)
+
+    def _refill(self, bucket: int, start: int, end: int) -> None:
+        head = keys.head(b"S", self.number, bucket)
+        span = keys.send(head, start, 0, b""), keys.send(head, end, 0, b"")
+        found = [key for key, _ in self._store.scan_between(*span)]
+        if found:
+            offsets = [keys.send_of(key).offset for key in found]
+            self._tail.add(Part(bucket, b"".join(key[-8:] for key in found), offsets, (start, end)))
+
+    @property
+    def run_is_due(self) -> bool:
+        """Whether enough sends wait for a run of the index."""
+        return self._tail.size >= RUN_SENDS
+
+    def write_run(self) -> None:
+        """Write the tail as a run of the index. For the threads that add; raises as ``add`` does."""
+        with self._lock:
+            parts, run = list(self._tail.parts), self._batches
+        puts = list(blocks(self.number, run, parts))  # sorted without the lock: the tail still has them
+        with self._lock:
+            self._check()
+            if self._tail.parts[: len(parts)] == parts:  # else another thread was quicker, or a bucket has gone
+                self._write_run(run, parts, puts)
+
+    def _write_run(self, run: int, parts: list[Part], puts: list[Put]) -> None:
+        indexed = Ranges(tuple(self._indexed))
+        for part in parts:
+            indexed.add(*part.span)
+        key = keys.of_topic(b"X", self.number, Topic.SENDS)
+        self._store.write([*puts, (key, _RUN.pack(run) + indexed.encode())])
+        self._indexed = indexed
+        self._batches = max(self._batches, run + 1)
+        self._tail.cut(len(parts))
+
+    # --- a walk over the stored sends of a message, by the event loop
+
+    def new_walk(self) -> Walk:
+        """A walk that begins with the oldest bucket."""
+        return Walk(list(self._buckets))
+
+    def walk(self, digest: bytes, walk: Walk, most: int, most_bytes: int) -> list[StoredSend]:
+        """The next sends of a walk, in the order they were stored; it is over when ``walk.todo`` is empty."""
+        found: list[StoredSend] = []
+        size = 0
+        while walk.todo and len(found) < most and size < most_bytes:
+            bucket = walk.todo[0]
+            fitting = max(1, (most_bytes - size) // walk.mean_bytes)
+            some = self._read(bucket, self._next(digest, walk, min(most - len(found), fitting)))
+            found += some
+            size += sum(len(send.value) for send in some)
+            walk.mean_bytes = max(64, size // max(1, len(found))) if found else walk.mean_bytes
+        return found
+
+    def _next(self, digest: bytes, walk: Walk, most: int) -> list[int]:
+        """Offsets of the message's next sends in the walk's first bucket; finishes the bucket when these are its last."""
+        bucket, skip = walk.todo[0], walk.skip
+        start = keys.block(self.number, bucket, digest[0], walk.run)
+        with self._lock:  # runs, tail and the number of the last batch must be of one moment
+            runs = self._store.scan_from(start[: keys.PREFIX_BYTES], start)
+            tail, batch = list(self._tail.find(bucket, digest)), self._batches
+        for key, block in runs:
+            run = keys.run_of(key)
+            if offsets := found_in(block, digest, skip):
+                walk.run, walk.skip = run, skip + len(offsets[:most])
+                return offsets[:most]
+            walk.run, walk.skip, skip = run + 1, 0, 0
+        walk.skip = skip + most
+        if len(tail) <= walk.skip:
+            walk.finish(batch)
+        return tail[skip : skip + most]
+
+    def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
+        head = keys.head(b"S", self.number, bucket)
+        pairs = self._store.first_of(keys.name(head, offset) for offset in offsets)
+        return [StoredSend(bucket, *keys.send_of(pair[0]), pair[1]) for pair in pairs if pair is not None]
+
+    # --- scans, by the event loop
 
     def marks(self, digest: bytes, first_offset: int, last_offset: int) -> dict[int, list[Mark]]:
         """The marks on a message's sends between two offsets, both included, by send offset."""
         found: dict[int, list[Mark]] = {}
-        starts = [(prefix, keys.mark(prefix, first_offset, 0, 0)) for prefix in self._prefixes(b"M", digest)]
-        for prefix, start in starts:
-            for key, value in self._store.scan_from(prefix, start):
+        for prefix in self._prefixes(b"M", digest):
+            for key, value in self._store.scan_from(prefix, keys.mark(prefix, first_offset, 0, 0)):
                 mark = unpack_mark(key, value)
                 if mark.send_offset > last_offset:
                     break
@@ -215,10 +295,8 @@ class Shard:
                 return value
         return None
 
-    def _prefixes(self, kind: bytes, digest: bytes, after: bytes = b"") -> list[bytes]:
-        # Oldest first where a scan is to go on behind a key, so that what comes later lies ahead of it.
-        heads = (keys.head(kind, self.number, bucket) + digest for bucket in reversed(self._buckets))
-        return [prefix for prefix in heads if prefix >= after[: keys.PREFIX_BYTES]]
+    def _prefixes(self, kind: bytes, digest: bytes) -> list[bytes]:
+        return [keys.head(kind, self.number, bucket) + digest for bucket in self._buckets]
 
     # --- leaving retention
 
@@ -231,4 +309,5 @@ class Shard:
         with self._lock:
             self._check()
             self._store.drop_bucket(self.number, bucket)
+            self._tail.drop(bucket)
             self._buckets = [each for each in self._buckets if each != bucket]
