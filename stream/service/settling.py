@@ -11,7 +11,7 @@ from stream.model import BadRecord, Outcome, Position, Severity, Topic
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.outbox import Letter, Outbox, Written
-from stream.state.shard import Shard, StoredSend
+from stream.state.shard import EVERYTHING, Shard, StoredSend
 from stream.wire.dead_letters import headers
 from stream.work.condemned import Condemned
 from stream.work.endings import Ending, bare_result, result_id, result_of
@@ -78,8 +78,8 @@ class Settling:
         self._outbox.write(Written(shard, result, None, violation.trace))
 
     def _all_read(self, shard: Shard) -> bool:
-        """Whether no send is known to be unread."""
-        return not shard.restoring(Topic.SENDS) and not self._behind()
+        """Whether no send is known to be unread, or read and not yet counted by the desk."""
+        return shard.read_back_ms.get(Topic.SENDS) == EVERYTHING and not self._behind()
 
     def settled(self, written: Written) -> None:
         """A result is delivered and marked."""

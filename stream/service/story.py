@@ -43,7 +43,7 @@ from stream.service.settling import Settling
 from stream.service.sorting import Sorter
 from stream.settings import Settings
 from stream.state.folder import move_aside, open_folder
-from stream.state.shard import Shard
+from stream.state.shard import EVERYTHING, Shard
 from stream.wire.partitioners import disagree
 from stream.wire.registry import Registry
 from stream.wire.wire import Wire
@@ -217,9 +217,12 @@ class Service:
         shard = self.intake.shards.get(place[1])
         if shard is None:
             return
+        if place[0] is Topic.SENDS:
+            # Behind the sends themselves, which the desk hears of in the same way: only then is it true for the desk.
+            self._call_soon(shard.read_back_ms.__setitem__, Topic.SENDS, back_ms)
+            return
         shard.read_back_ms[place[0]] = back_ms
-        if place[0] is not Topic.SENDS:
-            self._call_soon(self._past_read, place[1])
+        self._call_soon(self._past_read, place[1])
 
     def _past_read(self, number: int) -> None:
         self.desk.past_read(number)
@@ -237,7 +240,11 @@ class Service:
 
     def _at_end(self, place: tuple[Topic, int], since_s: float) -> None:
         if (shard := self.intake.shards.get(place[1])) is not None:
-            shard.read_to_end_s = max(shard.read_to_end_s, since_s)
+            self._call_soon(self._read_to_end, shard, since_s)
+
+    @staticmethod
+    def _read_to_end(shard: Shard, since_s: float) -> None:
+        shard.read_to_end_s = max(shard.read_to_end_s, since_s)
 
     def failed(self, error: Exception) -> None:
         """Something that the service cannot do without has ended: stop, exit 1. From any thread."""
@@ -339,7 +346,7 @@ class Service:
     def _can_tell(self, shard: Shard, arrived_s: float) -> bool:
         """Whether a message without sends may be called NOT_FOUND: all sends up to now read, and the topics agree on
         the partitioner."""
-        if self.disagreement is not None or shard.restoring(Topic.SENDS):
+        if self.disagreement is not None or shard.read_back_ms.get(Topic.SENDS) != EVERYTHING:
             return False
         if shard.read_to_end_s < arrived_s:
             self.tail.ask_end((Topic.SENDS, shard.number))
