@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, unread, watermarks
+from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.2
@@ -61,6 +61,7 @@ class Membership:
         self._take, self._shards, self._failed = take, shards, failed
         self._at: dict[Place, int] = {}
         self._standing = Standing(self._consumer, {Topic.VIOLATIONS: names[Topic.VIOLATIONS]})
+        self._lag = Lag(self._consumer, names)
         self._stop = threading.Event()
         self._commit_at_s = 0.0
         self._committed: dict[Place, int] = {}
@@ -79,9 +80,10 @@ class Membership:
         """Partitions that stand still, and why."""
         return dict(self._standing.reasons)
 
-    def unread(self) -> dict[Place, int]:
-        """Records behind what was taken, by partition; from any thread."""
-        return unread(self._consumer, self._names, dict(self._at))
+    @property
+    def unread(self) -> Mapping[Place, int]:
+        """Records behind what was taken, by partition, as of the last second; from any thread."""
+        return self._lag.unread
 
     # --- the thread
 
@@ -109,6 +111,7 @@ class Membership:
 
     def _turn(self) -> None:
         self._standing.resume_due()
+        self._lag.look(self._at)
         messages = fetch(self._consumer, BATCH, WAIT_S)
         if messages:
             self._hand_over(messages)

@@ -19,6 +19,7 @@ from stream.model import RegistryDown, StoreStalled, Topic, UnpushError
 
 AGAIN_S: Final = 0.5
 """How long a partition stands still before it is tried again."""
+LOOK_EVERY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -148,18 +149,34 @@ def fetch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
     return first + consumer.consume(most, 0) if first and most > 1 else first
 
 
-def unread(consumer: Consumer, names: Mapping[Topic, str], positions: Mapping[Place, int]) -> dict[Place, int]:
-    """What lies behind these positions, as far as the last fetches told: nobody is asked. From any thread; places of
-    which nothing is known yet are left out, all of them once the consumer is closed."""
-    found: dict[Place, int] = {}
-    for place, at in positions.items():
+class Lag:
+    """What lies behind the records taken, as the last fetches told; the broker is not asked.
+
+    ``look`` belongs to the thread that polls: from any other, confluent-kafka 2.16 waits inside get_watermark_offsets
+    for that thread's consume, and keeps the GIL while it waits, so neither ever ends. ``unread`` is for all threads.
+    """
+
+    def __init__(self, consumer: Consumer, names: Mapping[Topic, str]) -> None:
+        self.unread: Mapping[Place, int] = {}
+        self._consumer = consumer
+        self._names = names
+        self._due_s = 0.0
+
+    def look(self, positions: Mapping[Place, int]) -> None:
+        """Once a second: how far the ends are from these positions. Places not fetched yet are left out."""
+        now_s = time.monotonic()
+        if now_s >= self._due_s:
+            self._due_s = now_s + LOOK_EVERY_S
+            ends = {place: self._end(place) for place in positions}
+            self.unread = {place: max(0, end - positions[place]) for place, end in ends.items() if end is not None}
+
+    def _end(self, place: Place) -> int | None:
+        at = TopicPartition(self._names[place[0]], place[1])
         try:
-            known = consumer.get_watermark_offsets(TopicPartition(names[place[0]], place[1]), cached=True)
-        except (KafkaException, RuntimeError):
-            continue
-        if known[1] >= 0:
-            found[place] = max(0, known[1] - at)
-    return found
+            high = self._consumer.get_watermark_offsets(at, cached=True)[1]
+        except KafkaException:
+            return None
+        return high if high >= 0 else None
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 5.0) -> tuple[int, int]:

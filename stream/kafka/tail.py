@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, unread, watermarks
+from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.1
@@ -55,6 +55,7 @@ class Tail:
         self._take, self._pace, self._at_end, self._lost, self._failed = take, pace, at_end, lost, failed
         self._at: dict[Place, int] = {}
         self._standing = Standing(self._consumer, names)
+        self._lag = Lag(self._consumer, names)
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self.behind = False
@@ -85,9 +86,10 @@ class Tail:
         """Partitions that stand still, and why."""
         return dict(self._standing.reasons)
 
-    def unread(self) -> dict[Place, int]:
-        """Records behind what was taken, by partition; from any thread."""
-        return unread(self._consumer, self._names, dict(self._at))
+    @property
+    def unread(self) -> Mapping[Place, int]:
+        """Records behind what was taken, by partition, as of the last second; from any thread."""
+        return self._lag.unread
 
     # --- the thread
 
@@ -104,6 +106,7 @@ class Tail:
         while not self._orders.empty():
             self._orders.get()()
         self._standing.resume_due()
+        self._lag.look(self._at)
         if not self._at:
             self._stop.wait(0.02)
             return
