@@ -27,6 +27,7 @@ from stream.work.packing import Parcel
 
 POLL_S: Final = 0.002
 AGAIN_S: Final = 1.0
+_MOCK_TIME_MS: Final = 1234
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +111,7 @@ class Outbox:
     def _came_back(self, written: Written, error: KafkaError | None, message: Message) -> None:
         self._outstanding -= 1
         if error is None:
-            self._delivered.append((written, Stamp(message.offset() or 0, message.timestamp()[1])))
+            self._delivered.append((written, _stamp(written, message)))
             return
         self.refused += 1
         log.warning(
@@ -202,3 +203,10 @@ class Outbox:
             self.poll()
             await asyncio.sleep(0)
         return not self.size
+
+
+def _stamp(written: Written, message: Message) -> Stamp:
+    """Where and when the broker has put it. librdkafka's mock broker answers 1234 for every record's time
+    (rdkafka_mock_handlers.c): its marks would leave retention at once."""
+    time_ms = message.timestamp()[1]
+    return Stamp(message.offset() or 0, time_ms if time_ms > _MOCK_TIME_MS else written.result.completed_at_ms)
