@@ -57,6 +57,7 @@ class Tail:
         self._standing = Standing(self._consumer, names)
         self._lag = Lag(self._consumer, names)
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._asked: set[Place] = set()
         self._stop = threading.Event()
         self.behind = False
         self.thread = threading.Thread(target=self._run, name="tail", daemon=True)
@@ -73,7 +74,9 @@ class Tail:
 
     def ask_end(self, place: Place) -> None:
         """Find out whether all that is there now has been read; the answer, if it is yes, comes through ``at_end``."""
-        self._orders.put(lambda: self._look_for_end(place))
+        if place not in self._asked:  # however many violations wait for the answer: each look keeps reading waiting
+            self._asked.add(place)
+            self._orders.put(lambda: self._look_for_end(place))
 
     def stop(self) -> None:
         """End the thread and close the consumer; waits for it."""
@@ -159,6 +162,7 @@ class Tail:
         self._at[place] = end
 
     def _look_for_end(self, place: Place) -> None:
+        self._asked.discard(place)
         since_s, at = time.monotonic(), self._at.get(place)
         if at is None:
             return
