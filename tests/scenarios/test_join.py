@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.model import Outcome, Send, Status, ViolationEvent
-from tests.scenarios.judge import calls_and_fewest, repeated
+from tests.scenarios.judge import calls_and_fewest, incomplete, repeated
 from tests.scenarios.making import ODD_IDS, ODD_TOKENS
 from tests.scenarios.town import Town
 
@@ -57,14 +57,15 @@ def test_sends_and_violations_meet_in_any_order(town: Town) -> None:
     assert instance.stop() == 0
 
 
-def test_what_was_there_before_the_start_takes_the_fewest_calls(town: Town) -> None:
-    """Sends of one violation, app and notifyId travel together; what is revoked is not called again."""
+def test_stored_sends_take_the_fewest_calls(town: Town) -> None:
+    """Sends of one violation, app and notifyId travel together; the last result of each says that all is done."""
     sends, violations = all_kinds(town, 600)
     campaign = town.maker.message_id()
     sends += [town.maker.send(campaign, 1) for _ in range(3_000)]
-    town.tell(town.maker.mixed(sends))
-    town.tell(violations, town.maker.violation(campaign))
     instance = town.run()
+    town.tell(town.maker.mixed(sends))
+    town.wait_until_stored()
+    town.tell(violations, town.maker.violation(campaign))
     town.wait_until_settled()
     town.judge()
     book = town.push_kit.book()
@@ -72,6 +73,19 @@ def test_what_was_there_before_the_start_takes_the_fewest_calls(town: Town) -> N
     assert fewest > 200
     assert calls <= 1.05 * fewest
     assert not repeated(book)
+    assert not incomplete(town.story, town.covered_by_calls())
+    assert instance.stop() == 0
+
+
+def test_what_was_there_before_the_start_is_revoked(town: Town) -> None:
+    """Reading comes back to it, newest first; nothing is called twice, and no result says complete too early."""
+    sends, violations = all_kinds(town, 600)
+    town.tell(town.maker.mixed(sends))
+    town.tell(violations)
+    instance = town.run()
+    town.wait_until_settled()
+    town.judge()
+    assert not repeated(town.push_kit.book())
     assert instance.stop() == 0
 
 

@@ -22,7 +22,7 @@ from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches
 from tests.scenarios.making import Maker
 from tests.scenarios.service import Instance
-from tests.scenarios.story import Letter, Progress, Said, Seen, Sent, Story
+from tests.scenarios.story import Letter, Name, Progress, Said, Seen, Sent, Story
 from tests.topics import FreshTopics
 
 NAMES = ("message-sent", "violation-detected", "revoke-result", "dead-letter")
@@ -209,6 +209,20 @@ class Town:
         while time.monotonic() < until_s:
             self.read()
 
+    def wait_until_stored(self, within_s: float = 60.0) -> None:
+        """Until the group's offsets, as any lag tool sees them, say that every send has been read and stored."""
+        sends = [TopicPartition(self.topics.name(SENDS), part) for part in range(self.partitions)]
+        ends = [self._reader.get_watermark_offsets(each, 10)[1] for each in sends]
+        member = Consumer({"bootstrap.servers": self.topics.bootstrap_servers, "group.id": self.topics.group_id})
+
+        def stored() -> bool:
+            return [max(0, each.offset) for each in member.committed(sends, 10)] == ends
+
+        try:
+            self.wait_until(stored, within_s, f"the storing of {ends} sends")
+        finally:
+            member.close()
+
     def wait_until_settled(self, within_s: float = 60.0) -> None:
         """Until every violation's results add up, and a little longer, for what should not come."""
         self.wait_until(lambda: not self.progress.unfinished(self.story), within_s, "the end of all violations")
@@ -219,6 +233,10 @@ class Town:
         open_ = self.progress.unfinished(self.story)
         logs = "\n".join(f"--- {each.log.name}\n{each.text[-1500:]}" for each in self.instances)
         return f"{len(open_)} violations are open, the first {open_[:3]}; {len(self.story.results)} results\n{logs}"
+
+    def covered_by_calls(self) -> set[Name]:
+        """Violations with at least one call of their own."""
+        return {seen.name for seen in self.story.results if seen.result.attempts}
 
     def judge(self) -> None:
         """Everything that the contract promises holds, and the logs are fit to be seen."""
