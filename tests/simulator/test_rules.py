@@ -90,6 +90,7 @@ async def test_an_app_with_a_penalty_or_without_push_kit_is_refused(sim: Simulat
     await sim.set_faults(Faults(apps={"app1": AppFaults(penalty=True)}))
     await refused(sim, caller, "80300037")
     assert (await caller.revoke(client_id="app2")).code == "80000000"
+    sim.book.clear()
     await sim.set_faults(Faults(apps={"app1": AppFaults(push_off=True)}))
     await refused(sim, caller, "80300002")
 
