@@ -15,7 +15,9 @@ import uvloop
 
 from stream.kafka.preflight import look
 from stream.operate import log as logs
+from stream.operate.http import Front
 from stream.service.story import Service
+from stream.service.views import Views
 from stream.settings import Settings, load_settings
 
 HELP = "run the service: revoke what violations name, until it is stopped"
@@ -61,7 +63,11 @@ def dry(settings: Settings) -> Settings:
 async def serve(settings: Settings, *, dry_run: bool) -> None:
     """Look at the world, run the service until a signal, drain. Raises StartError."""
     world = await asyncio.to_thread(look, settings)
-    async with Service(settings, world, dry=dry_run) as service:
+    async with (
+        Service(settings, world, dry=dry_run) as service,
+        Views(service) as views,
+        Front(settings.http, views.sights),  # before the service joins, until it has drained: whoever starts it asks
+    ):
         _on_signals(service)
         log.info("started", partitions=world.partitions, group_id=settings.kafka.group_id, dry_run=dry_run)
         await service.run()

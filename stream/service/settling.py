@@ -58,7 +58,7 @@ class Settling:
         if self._dry and ending.outcome in _WOULD_BE:
             would = f"would be {ending.outcome.value}" + (f": {ending.detail}" if ending.detail else "")
             ending = ending._replace(outcome=Outcome.DRY_RUN, detail=would)
-        totals = it.totals(parcel.violation.violation_id, self._all_read(shard))
+        totals = it.totals(parcel.violation.violation_id, self.all_read(shard))
         result = result_of(parcel, ending, totals, self._clock.now_ms(), self._dry)
         self._outbox.write(Written(shard, result, parcel, parcel.violation.trace))
 
@@ -73,11 +73,11 @@ class Settling:
         it.said.add(name)
         if shard.said(it.digest, name):
             return
-        totals = it.totals(violation.violation_id, self._all_read(shard))
+        totals = it.totals(violation.violation_id, self.all_read(shard))
         result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms())
         self._outbox.write(Written(shard, result, None, violation.trace))
 
-    def _all_read(self, shard: Shard) -> bool:
+    def all_read(self, shard: Shard) -> bool:
         """Whether no send is known to be unread, or read and not yet counted by the desk."""
         return shard.read_back_ms.get(Topic.SENDS) == EVERYTHING and not self._behind()
 

@@ -1,0 +1,201 @@
+"""How the service is, in numbers and sentences: what ``/readyz``, ``/metrics`` and ``/api/status`` show.
+
+Promised: all of it comes from counters that exist anyway, so looking costs no record anything. On the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from stream.model import Severity, Topic
+from stream.operate.health import Health, Note
+from stream.operate.http import Json
+from stream.operate.metrics import Figures
+from stream.service.story import Service
+from stream.state.shard import EVERYTHING, Shard
+from stream.work.apps import App
+
+TOPIC_WORDS: Final = {Topic.SENDS: "sends", Topic.VIOLATIONS: "violations", Topic.RESULTS: "results"}
+
+
+class Gauges:
+    """See the module's words."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._since_ms = service.clock.now_ms()
+
+    # --- health
+
+    def health(self) -> Health:
+        """Ready: a member of the group, not leaving, and no partition's reading stands still."""
+        return Health(list(self._reasons()), list(self._notes()))
+
+    def _reasons(self) -> Iterator[Note]:
+        service = self._service
+        if service.failure is not None:
+            yield Note("failed", str(service.failure))
+        if service.draining:
+            yield Note("draining", "it is stopping: calls in flight end, no new one starts")
+        elif not service.membership.joined:
+            yield Note("joining", f"it is not yet a member of the group {service.settings.kafka.group_id}")
+        for place, why in self._standing():
+            yield Note("partition_stands_still", f"{service.names[place[0]]}/{place[1]}: {why}")
+
+    def _standing(self) -> Iterator[tuple[tuple[Topic, int], str]]:
+        service = self._service
+        for reader in (service.membership, service.tail, service.past):
+            yield from reader.waiting.items()
+
+    def _notes(self) -> Iterator[Note]:
+        service = self._service
+        for client_id, why in service.calls.stopped_apps().items():
+            yield Note("app_waits", f"app {client_id} makes no calls: {why}")
+        if service.disagreement is not None:
+            yield Note("partitioners_differ", service.disagreement)
+        for topic, left in self.restoring().items():
+            if left:
+                yield Note("restoring", f"{service.names[topic]}: {left} offsets of the past are still to be read")
+
+    # --- numbers
+
+    def shards(self) -> list[Shard]:
+        """Those that are here now."""
+        return list(self._service.arrivals.shards.values())
+
+    def restoring(self) -> dict[Topic, int]:
+        """Offsets of the past that are still to be read."""
+        shards = self.shards()
+        return {topic: sum(shard.restoring(topic) for shard in shards) for topic in Topic}
+
+    def _unread(self) -> dict[tuple[Topic, int], int]:
+        return {**self._service.membership.unread, **self._service.tail.unread}
+
+    def figures(self) -> Figures:
+        """Every metric of ``operate.metrics.METRICS``."""
+        return {**self._figures_of_reading(), **self._figures_of_calls(), **self._figures_of_state()}
+
+    def _figures_of_reading(self) -> Figures:
+        intake, names = self._service.intake, self._service.names
+        unread, standing = Counter[Topic](), Counter[Topic]()
+        for (topic, _), lag in self._unread().items():
+            unread[topic] += lag
+        standing.update(topic for (topic, _), _ in set(self._standing()))
+        restoring = self.restoring()
+        return {
+            "unpush_records_read": {(names[topic],): intake.stored[topic] for topic in Topic},
+            "unpush_unread_records": {(names[topic],): unread[topic] for topic in Topic},
+            "unpush_restore_remaining_records": {(names[topic],): restoring[topic] for topic in Topic},
+            "unpush_standing_partitions": {(names[topic],): standing[topic] for topic in Topic},
+            "unpush_dead_letters": {(names[topic], why): n for (topic, why), n in list(intake.dead.items())},
+            "unpush_partitioners_differ": {(): float(self._service.disagreement is not None)},
+        }
+
+    def _figures_of_calls(self) -> Figures:
+        service, apps = self._service, self._service.calls.apps
+        return {
+            "unpush_results": {(how.name, severity.name): n for (how, severity), n in service.settling.results.items()},
+            "unpush_devices": {(name, how): n for (name, how), n in service.settling.devices.items()},
+            "unpush_deliveries_refused": {(): service.outbox.refused},
+            "unpush_calls_in_flight": {(): len(service.calls.in_flight)},
+            "unpush_lane_depth": {(name,): depth for name, depth in self._lanes().items()},
+            "unpush_retries_waiting": {(): self._retries()},
+            "unpush_app_waits": {(name,): float(app.waits_for is not None) for name, app in apps.items()},
+            "unpush_app_devices_per_second_limit": {(name,): app.bucket.devices_per_s for name, app in apps.items()},
+        }
+
+    def _figures_of_state(self) -> Figures:
+        service = self._service
+        labels = (_version(), service.settings.kafka.group_id, str(service.dry).lower())
+        return {
+            "unpush_info": {labels: 1},
+            "unpush_ready": {(): float(self.health().ready)},
+            "unpush_shards": {(): len(service.arrivals.shards)},
+            "unpush_open_messages": {(): len(service.desk.open)},
+            "unpush_outbox_size": {(): service.outbox.size},
+            "unpush_store_bytes": {(): service.store.bytes_on_disk()},
+        }
+
+    def _lanes(self) -> dict[str, int]:
+        return {severity.name: self._service.calls.depth(severity) for severity in sorted(Severity, reverse=True)}
+
+    def _retries(self) -> int:
+        return self._service.calls.waiting - sum(self._lanes().values())
+
+    # --- status
+
+    def status(self) -> Json:
+        """``/api/status``."""
+        service = self._service
+        return {
+            "version": _version(),
+            "groupId": service.settings.kafka.group_id,
+            "dryRun": service.dry,
+            "since": self._since_ms,
+            **self.health().as_json(),
+            "partitions": service.world.partitions,
+            "shards": self._shards_seen(),
+            "apps": self._apps_seen(),
+            "lanes": self._lanes(),
+            "retriesWaiting": self._retries(),
+            "callsInFlight": len(service.calls.in_flight),
+            "outbox": service.outbox.size,
+            "openMessages": len(service.desk.open),
+            "partitionersDiffer": service.disagreement,
+            "storeBytes": service.store.bytes_on_disk(),
+        }
+
+    def _shards_seen(self) -> list[Json]:
+        unread = self._unread()
+        return [
+            {"partition": shard.number}
+            | {
+                word: _topic_seen(shard, topic, unread.get((topic, shard.number)))
+                for topic, word in TOPIC_WORDS.items()
+            }
+            for shard in sorted(self.shards(), key=lambda each: each.number)
+        ]
+
+    def _apps_seen(self) -> list[Json]:
+        calls = self._service.calls
+        in_flight = Counter(parcel.client_id for parcel in calls.in_flight)
+        return [self._app_seen(app, in_flight[name]) for name, app in sorted(calls.apps.items())]
+
+    def _app_seen(self, app: App, in_flight: int) -> Json:
+        devices = self._service.settling.devices
+        return {
+            "clientId": app.client_id,
+            "waitsFor": app.waits_for,
+            "since": self._paused_since_ms(app),
+            "devicesPerSecond": app.bucket.devices_per_s,
+            "largestCall": app.largest_call,
+            "callsInFlight": in_flight,
+            "devices": {ending: n for (client_id, ending), n in devices.items() if client_id == app.client_id},
+        }
+
+    def _paused_since_ms(self, app: App) -> int | None:
+        """None too where the settings stop it: then it never called."""
+        if app.pause_reason is None:
+            return None
+        clock = self._service.clock
+        return clock.now_ms() - int(1000 * (clock.monotonic_s() - app.paused_since_s))
+
+
+def _topic_seen(shard: Shard, topic: Topic, unread: int | None) -> Json:
+    """``readBackTo``: all records since then have been read (ms); None: all within retention, or not known."""
+    back_ms = shard.read_back_ms.get(topic, EVERYTHING)
+    return {
+        "unread": unread,
+        "restoring": shard.restoring(topic),
+        "readBackTo": None if back_ms == EVERYTHING else int(back_ms),
+    }
+
+
+def _version() -> str:
+    try:
+        return version("unpush")
+    except PackageNotFoundError:
+        return "from a folder, not installed"

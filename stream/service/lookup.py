@@ -1,0 +1,167 @@
+"""What the store knows of a message, for people who ask: its violations, its sends, and how far the marks have come.
+
+Promised: a question costs bounded work, in a thread of its own that rests between small pieces, one question at a
+time; nothing is written. Not promised: the whole count of a message with very many sends (``whole`` says whether it
+is), nor the finding of a violation by its id alone among millions of events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+from stream.model import BadRecord, Send, SendHead, UnpushError
+from stream.state.keys import digest_of
+from stream.state.shard import Shard, StoredSend
+from stream.wire.wire import Wire
+from stream.work.cover import Mark, size, still_open
+from stream.work.judgement import Event, Violation, judge
+
+CHUNK_SENDS: Final = 200
+CHUNK_BYTES: Final = 1 << 20
+MOST_SENDS: Final = 20_000
+MOST_BYTES: Final = 64 << 20
+"""A message is counted so far and no further: some tenths of a second of one core."""
+LISTED: Final = 100
+SEARCH_S: Final = 10.0
+EVENTS_A_PIECE: Final = 500
+REST_S: Final = 0.001
+
+T = TypeVar("T")
+
+
+class SendSeen(NamedTuple):
+    """A stored send; ``head`` None: it cannot be read. ``tokens``: how many places it has, never which."""
+
+    offset: int
+    timestamp_ms: int
+    head: SendHead | None
+    tokens: int
+
+
+@dataclass(slots=True)
+class Found:
+    """What is stored of one message."""
+
+    violations: dict[str, Violation]
+    sends: int = 0
+    listed: list[SendSeen] = field(default_factory=list)
+    """The first of them, by age."""
+    places: int = 0
+    settled: dict[str, int] = field(default_factory=dict)
+    """Places with a mark, by violationId."""
+    open: set[str] = field(default_factory=set)
+    """Violations that have a place, or a send that cannot be read, without a mark."""
+    whole: bool = False
+    """Whether all stored sends were counted."""
+
+
+class Lookup:
+    """See the module's words. Its coroutines may raise UnpushError: it cannot be told now."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._thread = ThreadPoolExecutor(1, "lookup")
+        self._stop = threading.Event()
+
+    async def message(self, shard: Shard, message_id: str) -> Found:
+        """What the shard's store holds of a message."""
+        return await self._ask(lambda: self._found(shard, message_id))
+
+    async def first(self, known: Iterable[T], has: Callable[[T], bool]) -> T | None:
+        """The first of ``known`` for which ``has`` holds; they may be too many to look through on the loop."""
+        return await self._ask(lambda: next(filter(has, known), None))
+
+    async def search(self, shards: list[Shard], violation_id: str) -> str | None:
+        """The messageId of a violation, looked for in all stored events."""
+        return await self._ask(lambda: self._searched(shards, violation_id))
+
+    async def close(self) -> None:
+        """End the question under way; waits for it."""
+        self._stop.set()
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+
+    # --- in the thread
+
+    def _rest(self) -> None:
+        time.sleep(REST_S)
+        if self._stop.is_set():
+            raise UnpushError("the service is stopping")
+
+    def _found(self, shard: Shard, message_id: str) -> Found:
+        digest = digest_of(message_id.encode())
+        events = (
+            Event(stored.offset, stored.timestamp_ms, self._wire.stored_violation(stored.value), stored.trace)
+            for stored in shard.events(digest)
+        )
+        found = Found(judge(event for event in events if event.event.message_id == message_id))
+        walk, seen, read_bytes = shard.new_walk(), 0, 0
+        while walk.todo and seen < MOST_SENDS and read_bytes < MOST_BYTES:
+            stored = shard.walk(digest, walk, CHUNK_SENDS, CHUNK_BYTES)
+            self._count_chunk(found, shard, digest, message_id, stored)
+            seen += len(stored)
+            read_bytes += sum(len(each.value) for each in stored)
+            self._rest()
+        found.whole = not walk.todo
+        return found
+
+    def _count_chunk(
+        self, found: Found, shard: Shard, digest: bytes, message_id: str, stored: list[StoredSend]
+    ) -> None:
+        offsets = [each.offset for each in stored]
+        marks = shard.marks(digest, min(offsets), max(offsets)) if offsets else {}
+        for each in stored:
+            send = self._send(each)
+            if send is None or send.head.message_id == message_id:
+                count(found, each, send, marks.get(each.offset, []))
+
+    def _send(self, stored: StoredSend) -> Send | None:
+        try:
+            return self._wire.send(stored.value)
+        except BadRecord:
+            return None
+
+    def _searched(self, shards: list[Shard], violation_id: str) -> str | None:
+        deadline_s, needle = time.monotonic() + SEARCH_S, violation_id.encode()
+        for shard in shards:
+            for number, stored in enumerate(shard.all_events()):
+                if needle in stored.value and (message_id := self._names(stored.value, violation_id)) is not None:
+                    return message_id
+                if number % EVENTS_A_PIECE == EVENTS_A_PIECE - 1:
+                    self._rest()
+                    if time.monotonic() > deadline_s:
+                        raise UnpushError(
+                            f"not found within {SEARCH_S:.0f} s of searching; name its message: ?messageId=ID"
+                        )
+        return None
+
+    def _names(self, value: bytes, violation_id: str) -> str | None:
+        with contextlib.suppress(BadRecord):
+            event = self._wire.stored_violation(value)
+            if event.violation_id == violation_id:
+                return event.message_id
+        return None
+
+
+def count(found: Found, stored: StoredSend, send: Send | None, marks: list[Mark]) -> None:
+    """Count one send of the message; ``send`` None: it cannot be read."""
+    places = 0 if send is None else len(send.tokens)
+    found.sends += 1
+    found.places += places
+    if len(found.listed) < LISTED:
+        head = None if send is None else send.head
+        found.listed.append(SendSeen(stored.offset, stored.timestamp_ms, head, places))
+    for name, violation in found.violations.items():
+        left = size(still_open(places, marks, name, violation.again_ms))
+        found.settled[name] = found.settled.get(name, 0) + places - left
+        if left or (send is None and all(mark.violation_id != name for mark in marks)):
+            found.open.add(name)

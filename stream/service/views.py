@@ -1,0 +1,208 @@
+"""The service as plain values: what ``operate`` shows of it.
+
+Promised: looking changes nothing and holds nothing up: numbers come from counters that exist, what lies in the store is
+read in a thread of its own. No push token leaves through here. On the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from stream.model import Topic
+from stream.operate.http import Json, Sights, Unknown
+from stream.operate.metrics import Metrics
+from stream.service.gauges import Gauges
+from stream.service.lookup import Found, Lookup, SendSeen
+from stream.service.outbox import Written
+from stream.service.story import Service
+from stream.state.keys import digest_of
+from stream.state.shard import Shard
+from stream.wire.partitioners import Partitioner
+from stream.work.condemned import Condemned
+from stream.work.judgement import Violation
+
+
+class Tally(NamedTuple):
+    """How far a violation has come. ``complete``: no send is known to be uncounted or unread."""
+
+    found: bool
+    complete: bool
+    matched: int
+    settled: int
+    done: bool
+    """Whether every known place is settled."""
+
+
+class Views:
+    """See the module's words. ``async with``: its thread ends with it; leave it before the service is closed."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._gauges = Gauges(service)
+        self._lookup = Lookup(service.wire)
+        self._metrics = Metrics(self._gauges.figures)
+        self._watch_too()
+
+    async def __aenter__(self) -> Views:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._lookup.close()
+
+    @property
+    def sights(self) -> Sights:
+        """What the HTTP server asks for."""
+        return Sights(self._gauges.health, self._gauges.status, self._metrics.render, self.message, self.violation)
+
+    # --- time to revoke
+
+    def _watch_too(self) -> None:
+        settling = self._service.settling
+        other = settling.watch
+
+        def watch(written: Written) -> None:
+            self._settled(written)
+            if other is not None:
+                other(written)
+
+        settling.watch = watch
+
+    def _settled(self, written: Written) -> None:
+        result, parcel = written.result, written.parcel
+        if parcel is not None and result.tokens_revoked:
+            since_ms = max(parcel.newest_ms, parcel.violation.again_ms)
+            self._metrics.revoked(result.severity, (result.completed_at_ms - since_ms) / 1000)
+
+    # --- one message, one violation
+
+    async def message(self, message_id: str) -> Json | Unknown:
+        """``/api/messages/{messageId}``. Raises UnpushError where it cannot be told now."""
+        shard = self._shard_of(message_id)
+        if isinstance(shard, Unknown):
+            return shard
+        found = await self._lookup.message(shard, message_id)
+        if not found.sends and not found.violations:
+            return Unknown(f"nothing is known of message {message_id!r}{self._perhaps()}", shard.number)
+        it = self._in_memory(shard, message_id)
+        known = it.violations if it is not None else found.violations
+        violations = [_violation_seen(each, shard, self._tally(each, shard, it, found)) for each in known.values()]
+        return {
+            "messageId": message_id,
+            "partition": shard.number,
+            "sends": found.sends,
+            "tokens": found.places,
+            "counted": found.whole,
+            "firstSends": [_send_seen(send) for send in found.listed],
+            "violations": violations,
+        }
+
+    async def violation(self, violation_id: str, message_id: str | None) -> Json | Unknown:
+        """``/api/violations/{violationId}``. Raises UnpushError where it cannot be told now."""
+        message_id = message_id or await self._message_of(violation_id)
+        if message_id is None:
+            owned = f"{len(self._gauges.shards())} of {self._service.world.partitions} partitions"
+            return Unknown(f"violation {violation_id!r} is not known here (it owns {owned}){self._perhaps()}")
+        shard = self._shard_of(message_id)
+        if isinstance(shard, Unknown):
+            return shard
+        return await self._violation(shard, message_id, violation_id)
+
+    async def _violation(self, shard: Shard, message_id: str, violation_id: str) -> Json | Unknown:
+        it, found = self._in_memory(shard, message_id), None
+        violations: Mapping[str, Violation] = it.violations if it is not None else {}
+        if it is None or not _counting(it):
+            found = await self._lookup.message(shard, message_id)
+            violations = {**found.violations, **violations}
+        if (violation := violations.get(violation_id)) is None:
+            return Unknown(f"message {message_id!r} has no violation {violation_id!r}{self._perhaps()}", shard.number)
+        return _violation_seen(violation, shard, self._tally(violation, shard, it, found))
+
+    def _tally(self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None) -> Tally:
+        """From memory where it is counted there, else from the store."""
+        all_read = self._service.settling.all_read(shard)
+        if it is not None and (found is None or _counting(it)):
+            done = it.counted and it.idle and not it.wanted
+            return Tally(it.found, it.counted and all_read, *it.totals(violation.violation_id, all_read), done)
+        assert found is not None, "what memory has not counted is looked up"
+        settled = found.settled.get(violation.violation_id, 0)
+        complete = found.whole and all_read
+        matched = found.places if complete else max(found.places, settled + 1)
+        return Tally(found.sends > 0, complete, matched, settled, violation.violation_id not in found.open)
+
+    async def _message_of(self, violation_id: str) -> str | None:
+        desk = self._service.desk
+        known: Iterable[Condemned] = [*desk.open.values(), *desk.done.values()]
+        it = await self._lookup.first(known, lambda each: violation_id in each.violations)
+        if it is not None:
+            return it.message_id
+        return await self._lookup.search(self._gauges.shards(), violation_id)
+
+    def _in_memory(self, shard: Shard, message_id: str) -> Condemned | None:
+        key, desk = (shard.number, message_id), self._service.desk
+        return desk.open.get(key) or desk.done.get(key)
+
+    def _shard_of(self, message_id: str) -> Shard | Unknown:
+        """Where a violation of it stands, else where its key belongs."""
+        digest = digest_of(message_id.encode())
+        for shard in self._gauges.shards():
+            if digest in shard.condemned:
+                return shard
+        number = self._partitioner().place(message_id.encode(), self._service.world.partitions)
+        why = f"message {message_id!r} belongs to partition {number}, which this instance does not own"
+        return self._service.arrivals.shards.get(number) or Unknown(why, number)
+
+    def _partitioner(self) -> Partitioner:
+        """The one that the topics' producers evidently use; the house rule while that is not certain."""
+        agreement = self._service.intake.agreement
+        known = agreement[Topic.SENDS].partitioner or agreement[Topic.VIOLATIONS].partitioner
+        return known or Partitioner.MURMUR2
+
+    def _perhaps(self) -> str:
+        return "; the past is still being read" if any(self._gauges.restoring().values()) else ""
+
+
+def state_of(violation: Violation, tally: Tally) -> str:
+    """The contract's word. ``held`` comes with the guard."""
+    if not violation.stands:
+        return "withdrawn"
+    if not tally.found:
+        return "waiting"
+    return "settled" if tally.complete and tally.done else "active"
+
+
+def _violation_seen(violation: Violation, shard: Shard, tally: Tally) -> Json:
+    return {
+        "violationId": violation.violation_id,
+        "messageId": violation.message_id,
+        "severity": violation.severity.name,
+        "status": violation.status.value,
+        "reason": violation.reason,
+        "detector": violation.detector,
+        "detectedAt": violation.detected_at_ms,
+        "state": state_of(violation, tally),
+        "tokensMatched": tally.matched,
+        "tokensSettled": tally.settled,
+        "partition": shard.number,
+        "offset": violation.first_offset,
+        "timestamp": violation.first_timestamp_ms,
+    }
+
+
+def _send_seen(send: SendSeen) -> Json:
+    seen: Json = {"offset": send.offset, "timestamp": send.timestamp_ms, "tokens": send.tokens}
+    if send.head is None:
+        return seen | {"unreadable": True}
+    return seen | {
+        "clientId": send.head.client_id,
+        "notifyId": send.head.notify_id,
+        "pushType": send.head.push_type,
+        "sentAt": send.head.sent_at_ms,
+        "requestId": send.head.request_id,
+        "revocable": send.head.revocable,
+    }
+
+
+def _counting(it: Condemned) -> bool:
+    """Whether a pass over its sends has begun or ended: only then its totals say anything."""
+    return it.walk is not None
