@@ -8,9 +8,8 @@ stored. Runs in the readers' threads; nothing here waits for the event loop but 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from itertools import repeat
-from operator import add
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 import structlog
@@ -22,6 +21,7 @@ from stream.service.desk import ArrivedSend
 from stream.service.ledger import entries
 from stream.service.outbox import Letter
 from stream.state import keys
+from stream.state.index import parts, send_keys
 from stream.state.records import pack_event
 from stream.state.shard import Shard, StoredSend
 from stream.state.store import Put
@@ -57,8 +57,10 @@ class Intake:
         dry: bool,
         since_ms: int | None,
         max_bad_share: float,
+        by_time: bool,
         now_ms: Callable[[], int],
     ) -> None:
+        """``by_time``: the sends' record times are the broker's."""
         self.shards: dict[int, Shard] = {}
         self.agreement = {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()}
         self.stored = {topic: 0 for topic in Topic}
@@ -71,6 +73,7 @@ class Intake:
         self._to_loop = to_loop
         self._dry = dry
         self._since_ms = since_ms
+        self._by_time = by_time
         self._started_ms = now_ms()
         self._shares = {topic: BadShare(max_bad_share) for topic in Topic}
         self._take = {Topic.SENDS: self._sends, Topic.VIOLATIONS: self._violations, Topic.RESULTS: self._results}
@@ -107,25 +110,22 @@ class Intake:
         self, shard: Shard, messages: list[Message], names: list[bytes], values: list[bytes], span: tuple[int, int]
     ) -> None:
         digests = list(map(keys.digest_of, names))
-        stored = self._keys_of_sends(shard, messages, digests)
-        batch = shard.add(Topic.SENDS, [span], zip(stored, values, strict=True))
+        offsets, times = _offsets(messages), _times(messages, self._by_time)
+        buckets = _buckets(shard, times)
+        stored = send_keys(shard.number, buckets, offsets, times, digests)
+        batch = shard.add(Topic.SENDS, [span], zip(stored, values, strict=True), parts(buckets, offsets, digests, span))
         if not shard.condemned.isdisjoint(digests):
-            hits = [i for i, digest in enumerate(digests) if digest in shard.condemned]
-            came = [
-                ArrivedSend(digests[i], batch, StoredSend(stored[i], *keys.stamp_of(stored[i]), values[i]))
-                for i in hits
-            ]
-            self._to_loop.sends(shard.number, came)
-
-    @staticmethod
-    def _keys_of_sends(shard: Shard, messages: list[Message], digests: list[bytes]) -> list[bytes]:
-        offsets = cast("list[int]", list(map(Message.offset, messages)))
-        times = [time for _, time in map(Message.timestamp, messages)]
-        start, end = shard.bucket_span(times[0])
-        if start <= min(times) and max(times) < end:
-            prefixes = map(add, repeat(shard.head(b"S", times[0])), digests)
-            return list(map(add, prefixes, map(keys.pack_stamp, offsets, times)))
-        return [keys.stamped(shard.head(b"S", t) + d, o, t) for d, o, t in zip(digests, offsets, times, strict=True)]
+            all_times = times if isinstance(times, list) else [times] * len(digests)
+            self._to_loop.sends(
+                shard.number,
+                [
+                    ArrivedSend(digest, batch, StoredSend(shard.bucket(time), offset, time, value))
+                    for digest, offset, time, value in zip(digests, offsets, all_times, values, strict=True)
+                    if digest in shard.condemned
+                ],
+            )
+        if shard.run_is_due:
+            shard.write_run()
 
     # --- violations
 
@@ -251,6 +251,30 @@ class Intake:
                 reason=error.reason.value,
                 why=str(error),
             )
+
+
+def _offsets(messages: list[Message]) -> Sequence[int]:
+    """The offsets of a run; where none is missing a range, which costs nothing."""
+    first, last = messages[0].offset() or 0, messages[-1].offset() or 0
+    if last - first == len(messages) - 1:
+        return range(first, last + 1)
+    return cast("list[int]", list(map(Message.offset, messages)))
+
+
+def _times(messages: list[Message], by_time: bool) -> int | list[int]:
+    """The record times (ms) of a run, or the one of all; ``by_time``: the broker gave them, so that they never fall."""
+    if by_time and messages[0].timestamp() == messages[-1].timestamp():
+        return messages[0].timestamp()[1]
+    times = list(map(itemgetter(1), map(Message.timestamp, messages)))
+    return times[0] if times.count(times[0]) == len(times) else times
+
+
+def _buckets(shard: Shard, times: int | list[int]) -> int | list[int]:
+    """The bucket of each send, or the one of all."""
+    if isinstance(times, int):
+        return shard.bucket(times)
+    first, last = shard.bucket(min(times)), shard.bucket(max(times))
+    return first if first == last else [shard.bucket(time) for time in times]
 
 
 def _own(message: Message) -> list[tuple[str, bytes | None]]:

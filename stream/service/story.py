@@ -154,6 +154,7 @@ class Service:
             ),
             dry=self.dry,
             since_ms=self.settings.join.since_ms,
+            by_time=bool(self.world.log_append_time[self.names[Topic.SENDS]]),
             max_bad_share=self.settings.dead_letters.max_bad_share,
             now_ms=self.clock.now_ms,
         )

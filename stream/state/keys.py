@@ -2,20 +2,21 @@
 
 ::
 
-    kind(1) shard(2) bucket(4) digest(8) │ rest
-    └──────────── prefix, 15 bytes ──────┘
-    S  a send            offset(8) timestamp_ms(8)                    → the record's value, as it came
-    E  a violation event offset(8) timestamp_ms(8)                    → trace headers and the record's value
-    M  a mark            send offset(8) first token(4) result offset(8) → what of a send a result covers
-    J  rejected tokens   result offset(8)                             → tokens and reasons of that result
-    D  said              result id                                    → outcome (NOT_FOUND, WITHDRAWN, HELD)
-    R  ranges            topic, in the digest's place                 → ranges of offsets read (bucket 0)
-    T  topic ids         topic, in the digest's place                 → id of the topic the ranges speak of (bucket 0)
+    kind(1) shard(2) bucket(4) name(8) │ rest
+    └──────────── prefix, 15 bytes ────┘
+    S  a send            offset          timestamp_ms(8) digest(8)      → the record's value, as it came
+    I  a block of a run  group(1) 0(7)   run(8)                         → digests and offsets, see ``index``
+    E  a violation event digest          offset(8) timestamp_ms(8)      → trace headers and the record's value
+    M  a mark            digest          send offset(8) first token(4) result offset(8) → what a result covers of a send
+    J  rejected tokens   digest          result offset(8)               → tokens and reasons of that result
+    D  said              digest          result id                      → outcome (NOT_FOUND, WITHDRAWN, HELD)
+    R  ranges            topic           (bucket 0)                     → ranges of offsets read
+    X  ranges            topic           (bucket 0)                     → of these, the ranges in the index
+    T  topic ids         topic           (bucket 0)                     → id of the topic the ranges speak of
 
-Numbers are big-endian, so keys sort by time bucket, then message, then offset. The digest is xxh3-64 of the
-messageId; two messages with one digest are told apart by the value. The prefix is RocksDB's prefix extractor: the
-memtable hashes by it (2.5 times the writing speed of a skip list), and a scan of one message stays inside one prefix.
-``bucket`` is the record's timestamp divided by the bucket's width: a whole bucket leaves by ``delete_range``.
+Numbers are big-endian, so that keys sort by time bucket first. The digest is xxh3-64 of the messageId; two messages with
+one digest are told apart by the value. The prefix is RocksDB's prefix extractor, which its filters use. ``bucket`` is the
+record's timestamp divided by the bucket's width: a whole bucket leaves by ``delete_range``.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ import xxhash
 from stream.model import Topic
 
 PREFIX_BYTES: Final = 15
-DATA_KINDS: Final = (b"S", b"E", b"M", b"J", b"D")
+HEAD_BYTES: Final = 7
+DATA_KINDS: Final = (b"S", b"I", b"E", b"M", b"J", b"D")
 """The kinds whose keys carry a time bucket and leave with it."""
 
 _HEAD: Final = struct.Struct(">cHI")
 _TWO: Final = struct.Struct(">QQ")
-pack_stamp = _TWO.pack
-"""``pack_stamp(offset, timestamp_ms) -> 16 bytes``, the end of a send's or an event's key; neither may be negative."""
 _MARK: Final = struct.Struct(">QIQ")
 _ONE: Final = struct.Struct(">Q")
+_BLOCK: Final = struct.Struct(">B7xQ")
 
 digest_of = xxhash.xxh3_64_digest
 """``digest_of(message_id_bytes) -> 8 bytes``; C speed, the same in every process."""
@@ -55,13 +56,39 @@ def head(kind: bytes, shard: int, bucket: int) -> bytes:
 
 
 def stamped(prefix: bytes, offset: int, timestamp_ms: int) -> bytes:
-    """The key of a send or an event; ``prefix`` is head and digest."""
+    """The key of an event; ``prefix`` is head and digest."""
     return prefix + _TWO.pack(offset, max(0, timestamp_ms))
 
 
 def stamp_of(key: bytes) -> Stamp:
     """The reverse of ``stamped``."""
     return Stamp(*_TWO.unpack_from(key, PREFIX_BYTES))
+
+
+def send(head: bytes, offset: int, timestamp_ms: int, digest: bytes) -> bytes:
+    """The key of a send; ``head`` is kind, shard and bucket."""
+    return head + _TWO.pack(offset, max(0, timestamp_ms)) + digest
+
+
+def name(head: bytes, offset: int) -> bytes:
+    """The prefix of a send's key."""
+    return head + _ONE.pack(offset)
+
+
+def send_of(key: bytes) -> Stamp:
+    """The offset and record time in a send's key."""
+    return Stamp(*_TWO.unpack_from(key, HEAD_BYTES))
+
+
+def block(shard: int, bucket: int, group: int, run: int) -> bytes:
+    """The key of one block of a run; ``group`` is the first byte of its digests."""
+    return head(b"I", shard, bucket) + _BLOCK.pack(group, run)
+
+
+def run_of(key: bytes) -> int:
+    """The run of a block's key."""
+    (run,) = _ONE.unpack_from(key, PREFIX_BYTES)
+    return int(run)
 
 
 def mark(prefix: bytes, send_offset: int, first_token: int, result_offset: int) -> bytes:

@@ -10,7 +10,9 @@ crash; the ranges of offsets, written in the same batch as the data they speak o
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +20,6 @@ from rocksdict import (
     BlockBasedOptions,
     Cache,
     DBCompressionType,
-    MemtableFactory,
     Options,
     Rdict,
     RdictIter,
@@ -58,14 +59,10 @@ class Store:
         self._one_prefix = ReadOptions()
         self._one_prefix.set_prefix_same_as_start(True)
 
-    def write(self, puts: Iterable[Put], deletes: Iterable[bytes] = ()) -> None:
+    def write(self, puts: Iterable[Put]) -> None:
         """One batch, whole or not at all. Raises StoreStalled (write it again later) or StoreCorrupt."""
         batch = WriteBatch(raw_mode=True)
-        put = batch.put
-        for key, value in puts:
-            put(key, value)
-        for key in deletes:
-            batch.delete(key)
+        deque(starmap(batch.put, puts), 0)
         self._commit(batch)
 
     def _commit(self, batch: WriteBatch) -> None:
@@ -81,25 +78,41 @@ class Store:
         except Exception as error:
             raise StoreCorrupt(f"reading the store failed: {error}") from None
 
-    def scan(self, prefixes: Iterable[bytes], after: bytes = b"") -> Iterator[Put]:
-        """All pairs of each 15-byte prefix in turn, by key, beginning behind the key ``after``.
+    def scan(self, prefixes: Iterable[bytes]) -> Iterator[Put]:
+        """All pairs of each 15-byte prefix in turn, by key.
 
         Raises StoreCorrupt: a corrupt block never ends a scan quietly. A view of the moment of the call.
         """
-        return _walk_each(self._db.iter(self._one_prefix), prefixes, after)
+        return _walk_each(self._db.iter(self._one_prefix), prefixes)
 
     def scan_from(self, prefix: bytes, start: bytes) -> Iterator[Put]:
-        """The pairs of one prefix from the key ``start`` on. Raises StoreCorrupt."""
-        yield from _walk(self._db.iter(self._one_prefix), prefix, start)
+        """The pairs of one prefix from the key ``start`` on, as of the moment of the call. Raises StoreCorrupt."""
+        return _walk(self._db.iter(self._one_prefix), prefix, start)
+
+    def first_of(self, prefixes: Iterable[bytes]) -> Iterator[Put | None]:
+        """For each 15-byte prefix its first pair, or None. Raises StoreCorrupt."""
+        cursor = self._db.iter(self._one_prefix)
+        for prefix in prefixes:
+            cursor.seek(prefix)
+            found = cursor.valid() and cursor.key().startswith(prefix)
+            if not found:
+                _sound(cursor)
+            yield (cursor.key(), cursor.value()) if found else None
 
     def scan_kind(self, kind: bytes, shard: int) -> Iterator[Put]:
         """All pairs of one kind in one shard, by key. Slow beside ``scan``; raises StoreCorrupt."""
         order = ReadOptions()
         order.set_total_order_seek(True)
-        cursor = self._db.iter(order)
         start = head(kind, shard, 0)[:3]
+        yield from _walk(self._db.iter(order), start, start)
+
+    def scan_between(self, start: bytes, end: bytes) -> Iterator[Put]:
+        """All pairs from ``start`` up to ``end``, by key. Slow beside ``scan``; raises StoreCorrupt."""
+        order = ReadOptions()
+        order.set_total_order_seek(True)
+        cursor = self._db.iter(order)
         cursor.seek(start)
-        while cursor.valid() and cursor.key().startswith(start):
+        while cursor.valid() and cursor.key() < end:
             yield cursor.key(), cursor.value()
             cursor.next()
         _sound(cursor)
@@ -175,11 +188,7 @@ def _options() -> Options:
 
 
 def _memtables(options: Options) -> None:
-    # Hashing by prefix costs a third of a skip list's insertion; it rules out concurrent writers inside one write
-    # group.
     options.set_prefix_extractor(SliceTransform.create_fixed_prefix(PREFIX_BYTES))
-    options.set_memtable_factory(MemtableFactory.hash_link_list(100_003))  # type: ignore[call-arg]  # the stub forgot the argument
-    options.set_allow_concurrent_memtable_write(False)
     options.set_write_buffer_size(MEMTABLE_BYTES)
     options.set_max_write_buffer_number(MEMTABLES)
 
@@ -204,9 +213,9 @@ def _after(kind: bytes, shard: int) -> bytes:
     return head(kind, shard + 1, 0) if shard < 0xFFFF else bytes([kind[0] + 1])
 
 
-def _walk_each(cursor: RdictIter, prefixes: Iterable[bytes], after: bytes) -> Iterator[Put]:
+def _walk_each(cursor: RdictIter, prefixes: Iterable[bytes]) -> Iterator[Put]:
     for prefix in prefixes:
-        yield from _walk(cursor, prefix, max(prefix, after + b"\0" if after else prefix))
+        yield from _walk(cursor, prefix, prefix)
 
 
 def _walk(cursor: RdictIter, prefix: bytes, start: bytes) -> Iterator[Put]:

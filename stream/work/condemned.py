@@ -7,6 +7,7 @@ mark in the store). Marks are written before places leave ``under_way``, so a lo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from stream.model import SendPart, Severity
@@ -18,7 +19,30 @@ RESULTS_SLACK_MS: Final = 5 * 60_000
 """Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors
 differ."""
 
-END: Final = b"\xff" * 32
+
+@dataclass(slots=True)
+class Walk:
+    """How far a pass over the stored sends of a message has come: bucket by bucket, in each in the order they were stored."""
+
+    todo: list[int]
+    """The buckets still to be walked, the first of them perhaps in part."""
+    finished: dict[int, int] = field(default_factory=dict)
+    """Of each bucket that is done: the number of the last batch of sends that the walk saw there."""
+    run: int = 0
+    """In ``todo[0]``: runs of the index before this one are done."""
+    skip: int = 0
+    """Of the first run not done (or, where there is none, of the tail): so many sends of the message are done."""
+    mean_bytes: int = 4_096
+    """Of the sends seen so far."""
+
+    def finish(self, batch: int) -> None:
+        """The first bucket is done: all that was stored by ``batch`` has been seen."""
+        self.finished[self.todo.pop(0)] = batch
+        self.run = self.skip = 0
+
+    def sees(self, bucket: int, batch: int) -> bool:
+        """Whether the walk saw, or will see, a send that ``batch`` stored in ``bucket``."""
+        return batch <= self.finished[bucket] if bucket in self.finished else bucket in self.todo
 
 
 class Condemned:
@@ -28,7 +52,6 @@ class Condemned:
         "app",
         "arrived_s",
         "counted",
-        "cursor",
         "digest",
         "found",
         "matched",
@@ -43,7 +66,7 @@ class Condemned:
         "standing",
         "under_way",
         "violations",
-        "walked",
+        "walk",
         "wanted",
     )
 
@@ -69,10 +92,8 @@ class Condemned:
         self.app: str | None = None
         """The app of the send seen last; most messages have one only."""
         self.counted = False
-        self.cursor: bytes | None = None
-        """Where the running pass goes on; None: no pass is running."""
-        self.walked: list[tuple[bytes, int]] = []
-        """Of the last pass: up to which key it saw the batches up to which number."""
+        self.walk: Walk | None = None
+        """The last pass, or the one that is running."""
         self.packer = Packer()
 
     def __repr__(self) -> str:
@@ -99,32 +120,28 @@ class Condemned:
     @property
     def idle(self) -> bool:
         """Nothing is planned, walked or under way."""
-        return self.cursor is None and not self.under_way and not self.queued
+        return not self.walking and not self.under_way and not self.queued
 
     # --- passes over the stored sends
 
-    def begin_pass(self) -> None:
+    @property
+    def walking(self) -> bool:
+        """Whether a pass has begun and not ended."""
+        return self.walk is not None and not self.counted
+
+    def begin_pass(self, walk: Walk) -> None:
         """Start counting from nothing; only while nothing is under way."""
-        self.cursor, self.walked, self.wanted = b"", [], False
+        self.walk, self.wanted = walk, False
         self.matched, self.found, self.counted = 0, False, False
         self.settled = {each.violation_id: 0 for each in self.standing}
 
-    def passed(self, key: bytes, batch: int) -> None:
-        """The running pass has seen all sends up to ``key`` that were stored by ``batch``."""
-        if self.walked and self.walked[-1][1] == batch:
-            self.walked.pop()
-        self.walked.append((key, batch))
-
     def end_pass(self) -> None:
         """All stored sends have been seen."""
-        self.cursor, self.counted = None, True
+        self.counted = True
 
-    def seen(self, key: bytes, batch: int) -> bool:
-        """Whether the last pass saw, or will see, the send that ``batch`` stored under ``key``."""
-        for end, known in self.walked:
-            if key <= end:
-                return batch <= known
-        return self.cursor is not None
+    def seen(self, bucket: int, batch: int) -> bool:
+        """Whether the last pass saw, or will see, the send that ``batch`` stored in ``bucket``."""
+        return self.walk is not None and self.walk.sees(bucket, batch)
 
     # --- what is under way
 
