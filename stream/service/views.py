@@ -39,9 +39,9 @@ class Views:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._gauges = Gauges(service)
+        self.gauges = Gauges(service)
         self._lookup = Lookup(service.wire)
-        self._metrics = Metrics(self._gauges.figures)
+        self._metrics = Metrics(self.gauges.figures)
         self._watch_too()
 
     async def __aenter__(self) -> Views:
@@ -53,7 +53,7 @@ class Views:
     @property
     def sights(self) -> Sights:
         """What the HTTP server asks for."""
-        return Sights(self._gauges.health, self._gauges.status, self._metrics.render, self.message, self.violation)
+        return Sights(self.gauges.health, self.gauges.status, self._metrics.render, self.message, self.violation)
 
     # --- time to revoke
 
@@ -101,7 +101,7 @@ class Views:
         """``/api/violations/{violationId}``. Raises UnpushError where it cannot be told now."""
         message_id = message_id or await self._message_of(violation_id)
         if message_id is None:
-            owned = f"{len(self._gauges.shards())} of {self._service.world.partitions} partitions"
+            owned = f"{len(self.gauges.shards())} of {self._service.world.partitions} partitions"
             return Unknown(f"violation {violation_id!r} is not known here (it owns {owned}){self._perhaps()}")
         shard = self._shard_of(message_id)
         if isinstance(shard, Unknown):
@@ -136,7 +136,7 @@ class Views:
         it = await self._lookup.first(known, lambda each: violation_id in each.violations)
         if it is not None:
             return it.message_id
-        return await self._lookup.search(self._gauges.shards(), violation_id)
+        return await self._lookup.search(self.gauges.shards(), violation_id)
 
     def _in_memory(self, shard: Shard, message_id: str) -> Condemned | None:
         key, desk = (shard.number, message_id), self._service.desk
@@ -145,7 +145,7 @@ class Views:
     def _shard_of(self, message_id: str) -> Shard | Unknown:
         """Where a violation of it stands, else where its key belongs."""
         digest = digest_of(message_id.encode())
-        for shard in self._gauges.shards():
+        for shard in self.gauges.shards():
             if digest in shard.condemned:
                 return shard
         number = self._partitioner().place(message_id.encode(), self._service.world.partitions)
@@ -159,7 +159,7 @@ class Views:
         return known or Partitioner.MURMUR2
 
     def _perhaps(self) -> str:
-        return "; the past is still being read" if any(self._gauges.restoring().values()) else ""
+        return "; the past is still being read" if any(self.gauges.restoring().values()) else ""
 
 
 def state_of(violation: Violation, tally: Tally) -> str:

@@ -1,0 +1,163 @@
+"""The HTTP server in front of a service that is made up."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from stream.model import RegistryDown, StartError
+from stream.operate.health import Health, Note
+from stream.operate.http import Front, Json, Sights, Unknown
+from stream.settings import Address, HttpSettings, Secret
+
+READY = Health([], [Note("app_waits", "app 1 makes no calls: paused by the settings")])
+DRAINING = Health([Note("draining", "it is stopping")], [])
+PATHS = ("/livez", "/readyz", "/metrics", "/api/status", "/api/messages/m", "/api/violations/v", "/", "/elsewhere")
+
+
+async def no_message(message_id: str) -> Json | Unknown:
+    """Says what it was asked for."""
+    return Unknown(f"asked for {message_id}", 3)
+
+
+async def no_violation(violation_id: str, message_id: str | None) -> Json | Unknown:
+    """Says what it was asked for."""
+    return {"asked": [violation_id, message_id]}
+
+
+SIGHTS = Sights(
+    lambda: READY, lambda: {"version": "1"}, lambda accept: (b"x 1\n", "text/plain"), no_message, no_violation
+)
+
+
+@asynccontextmanager
+async def front(sights: Sights = SIGHTS, token: str | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session whose paths go to a server on a free port."""
+    settings = HttpSettings(Address("127.0.0.1", 0), None, None, None if token is None else Secret(token))
+    async with (
+        Front(settings, sights) as server,
+        aiohttp.ClientSession(f"http://{server.address}") as session,
+    ):
+        yield session
+
+
+async def status(session: aiohttp.ClientSession, path: str, shown: str | None = None) -> int:
+    """The status of one answer."""
+    headers = {} if shown is None else {"Authorization": shown}
+    async with session.get(path, headers=headers) as reply:
+        return reply.status
+
+
+async def test_alive_and_ready_answer_200() -> None:
+    """/livez while the loop turns; /readyz with its notes, which do not make it unready."""
+    async with front() as session:
+        assert await status(session, "/livez") == 200
+        async with session.get("/readyz") as reply:
+            assert reply.status == 200
+            note = {"word": "app_waits", "why": "app 1 makes no calls: paused by the settings"}
+            assert await reply.json() == {"ready": True, "reasons": [], "notes": [note]}
+
+
+async def test_not_ready_is_503_with_the_reasons_and_still_alive() -> None:
+    """/readyz: else 503 with the reasons as JSON."""
+    async with front(SIGHTS._replace(health=lambda: DRAINING)) as session:
+        async with session.get("/readyz") as reply:
+            assert reply.status == 503
+            assert (await reply.json())["reasons"] == [{"word": "draining", "why": "it is stopping"}]
+        assert await status(session, "/livez") == 200
+
+
+async def test_metrics_come_with_their_content_type() -> None:
+    """/metrics (Prometheus)."""
+    async with front() as session, session.get("/metrics") as reply:
+        assert (reply.status, reply.headers["Content-Type"], await reply.read()) == (200, "text/plain", b"x 1\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("a%2Fb", "a/b"), ("a/b", "a/b"), ("100%25", "100%"), ("%2541", "%41"), ("%E4%BD%A0%20%3F", "你 ?")],
+)
+async def test_an_id_comes_percent_encoded(written: str, meant: str) -> None:
+    """Whatever an id holds, it can be asked for."""
+    async with front() as session:
+        path = URL(f"/api/violations/{written}?messageId=m%2F1", encoded=True)
+        async with session.get(path) as reply:
+            assert await reply.json() == {"asked": [meant, "m/1"]}
+
+
+async def test_the_unknown_is_404_with_a_sentence_and_the_partition() -> None:
+    """Or 404 that names the partition."""
+    async with front() as session, session.get("/api/messages/m1") as reply:
+        assert reply.status == 404
+        assert await reply.json() == {"error": "asked for m1", "partition": 3}
+
+
+async def test_errors_are_sentences_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be told now is 503; a fault of ours 500 and in the log only; nothing there 404; not GET 405."""
+
+    async def registry_down(message_id: str) -> Json | Unknown:
+        raise RegistryDown("the registry does not answer")
+
+    async def broken(violation_id: str, message_id: str | None) -> Json | Unknown:
+        raise KeyError("inside")
+
+    async with front(SIGHTS._replace(message=registry_down, violation=broken)) as session:
+        async with session.get("/api/messages/m1") as reply:
+            assert (reply.status, await reply.json()) == (503, {"error": "the registry does not answer"})
+        async with session.get("/api/violations/v1") as reply:
+            assert reply.status == 500
+            assert "inside" not in await reply.text()
+        async with session.get("/elsewhere") as reply:
+            assert (reply.status, await reply.json()) == (404, {"error": "there is nothing at /elsewhere"})
+        async with session.post("/api/status") as reply:
+            assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
+            assert (await reply.json())["error"] == "POST is not answered here, only GET"
+
+
+async def test_the_token_guards_all_but_livez_and_readyz() -> None:
+    """http.token_file: bearer token for everything but /livez and /readyz."""
+    async with front(token="s3cret") as session:
+        answers = {path: await status(session, path) for path in PATHS}
+        assert answers == {path: 200 if path in ("/livez", "/readyz") else 401 for path in PATHS}
+        async with session.get("/api/status") as reply:
+            assert reply.headers["WWW-Authenticate"] == "Bearer"
+            assert "s3cret" not in await reply.text()
+
+
+@pytest.mark.parametrize(
+    ("shown", "answer"),
+    [
+        ("Bearer s3cret", 200),
+        ("bearer s3cret", 200),
+        ("Bearer s3cre", 401),
+        ("Bearer s3cret2", 401),
+        ("Bearer ", 401),
+        ("s3cret", 401),
+        ("Basic s3cret", 401),
+        ("Bearer ÿ", 401),
+    ],
+)
+async def test_only_the_whole_token_opens(shown: str, answer: int) -> None:
+    """Constant-time compare; the scheme in any case."""
+    async with front(token="s3cret") as session:
+        assert await status(session, "/api/status", shown) == answer
+
+
+async def test_a_port_in_use_is_one_sentence() -> None:
+    """Exit 1: StartError that names the key and the address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError, match=rf"^http.listen: cannot listen on 127.0.0.1:{port}: another process has"):
+            await Front(HttpSettings(Address("127.0.0.1", port), None, None, None), SIGHTS).start()
+
+
+async def test_an_address_that_is_not_ours_is_one_sentence() -> None:
+    """A host without an address, or one of another machine."""
+    for host, why in (("no-such-host.invalid", "no address"), ("192.0.2.1", "Cannot assign")):
+        with pytest.raises(StartError, match=why):
+            await Front(HttpSettings(Address(host, 8070), None, None, None), SIGHTS).start()

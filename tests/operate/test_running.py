@@ -1,0 +1,265 @@
+"""What people see of a real service over HTTP: mock cluster, simulator, all in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import confluent_kafka
+import pytest
+
+from stream.brokers.mock import MockKafka
+from stream.model import Status
+from stream.operate.metrics import METRICS
+from stream.pushkit.simulator import AppFaults, End, Failure, Faults, make_key_file
+from tests.operate.running import APP, PARTITIONS, TOPICS, Reply, Rig, running, written_settings
+
+HANGING = Faults(all=AppFaults(failures=(Failure(end=End.HANG_BEFORE),)))
+
+
+def partition_of(message_id: str) -> int:
+    """Where the house rule puts it."""
+    return int(confluent_kafka.murmur2(message_id.encode(), PARTITIONS))
+
+
+async def state(rig: Rig, violation_id: str, wanted: str) -> Reply:
+    """Ask for a violation until it is in this state."""
+    return await rig.until(f"/api/violations/{violation_id}", lambda r: r.status == 200 and r.json["state"] == wanted)
+
+
+async def test_it_answers_before_it_is_a_member_and_is_ready_once_it_is(tmp_path: Path) -> None:
+    """/readyz: 200 once a member of the group; the server is up before that."""
+    async with running(tmp_path) as rig:
+        early = await rig.get("/readyz")
+        assert (early.status, [each["word"] for each in early.json["reasons"]]) == (503, ["joining"])
+        assert (await rig.get("/livez")).status == 200
+        ready = await rig.ready()
+        assert ready.json["reasons"] == []
+
+
+async def test_a_member_without_shards_is_ready(tmp_path: Path) -> None:
+    """With or without shards."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        shards = dict(rig.service.intake.shards)
+        rig.service.intake.shards.clear()
+        assert (await rig.get("/readyz")).status == 200
+        rig.service.intake.shards.update(shards)
+
+
+async def test_a_violation_is_followed_to_its_end_and_no_token_is_shown(tmp_path: Path) -> None:
+    """Fields at least as the contract lists; no push token in any answer."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m/1 ü", 5)
+        detected_ms = rig.event("v1", "m/1 ü")
+        seen = (await state(rig, "v1", "settled")).json
+        assert (
+            seen
+            | {
+                "violationId": "v1",
+                "messageId": "m/1 ü",
+                "severity": "HIGH",
+                "status": "CONFIRMED",
+                "reason": "spam",
+                "detector": "model-7",
+                "detectedAt": detected_ms,
+                "tokensMatched": 5,
+                "tokensSettled": 5,
+                "partition": partition_of("m/1 ü"),
+            }
+            == seen
+        )
+        message = await rig.get("/api/messages/m%2F1%20%C3%BC")
+        assert (message.json["sends"], message.json["tokens"], message.json["violations"]) == (1, 5, [seen])
+        assert message.json["firstSends"][0]["clientId"] == APP
+        for path in ("/readyz", "/metrics", "/api/status", "/api/violations/v1", "/api/messages/m%2F1%20%C3%BC"):
+            assert "-token-" not in (await rig.get(path)).text
+
+
+async def test_a_violation_without_sends_waits_and_a_late_send_settles_it(tmp_path: Path) -> None:
+    """waiting: also after NOT_FOUND."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.event("v1", "m1")
+        await rig.until("/metrics", lambda r: 'unpush_results_total{outcome="NOT_FOUND",severity="HIGH"} 1.0' in r.text)
+        waiting = (await rig.get("/api/violations/v1")).json
+        assert (waiting["state"], waiting["tokensMatched"], waiting["tokensSettled"]) == ("waiting", 0, 0)
+        rig.send("m1", 3)
+        assert (await state(rig, "v1", "settled")).json["tokensSettled"] == 3
+
+
+async def test_a_withdrawn_violation_says_so(tmp_path: Path) -> None:
+    """state withdrawn, status WITHDRAWN."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 3)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        rig.event("v1", "m1", Status.WITHDRAWN)
+        assert (await state(rig, "v1", "withdrawn")).json["status"] == "WITHDRAWN"
+
+
+async def test_what_memory_has_forgotten_is_counted_from_the_store(tmp_path: Path) -> None:
+    """From memory or else from the store; a violationId alone is searched for."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        for tokens in (2, 3):
+            rig.send("m1", tokens)
+        rig.event("v1", "m1")
+        rig.event("v2", "m1")
+        remembered = [(await state(rig, name, "settled")).json for name in ("v1", "v2")]
+        rig.service.desk.done.clear()
+        assert [(await rig.get(f"/api/violations/{name}")).json for name in ("v1", "v2")] == remembered
+        assert (await rig.get("/api/messages/m1")).json["violations"] == remembered
+        assert (await rig.get("/api/violations/v1?messageId=m1")).json == remembered[0]
+        assert (await rig.get("/api/violations/v1?messageId=m2")).status == 404
+
+
+async def test_a_place_without_a_mark_is_open_in_the_store_too(tmp_path: Path) -> None:
+    """tokensMatched and tokensSettled counted from sends and marks."""
+    async with running(tmp_path, 'shutdown.drain = "100ms"') as rig:
+        await rig.ready()
+        rig.send("m1", 2)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        await rig.simulator.set_faults(HANGING)
+        rig.send("m1", 3)
+        await state(rig, "v1", "active")
+        rig.service.desk.open.clear()
+        seen = (await rig.get("/api/violations/v1")).json
+        assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("active", 5, 2)
+
+
+async def test_the_unknown_is_404_in_one_sentence(tmp_path: Path) -> None:
+    """Unknown → 404 with a JSON sentence; an id in no event, a message in no record."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        violation, message = await rig.get("/api/violations/v9"), await rig.get("/api/messages/m9")
+        assert (violation.status, message.status) == (404, 404)
+        assert "'v9' is not known here" in violation.json["error"]
+        assert message.json == {"error": "nothing is known of message 'm9'", "partition": partition_of("m9")}
+
+
+async def test_a_message_of_another_instance_is_404_that_names_the_partition(tmp_path: Path) -> None:
+    """An instance that does not own the message's partition answers 404 that names it."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        partition = partition_of("m1")
+        shard = rig.service.intake.shards.pop(partition)
+        for path in ("/api/messages/m1", "/api/violations/v1?messageId=m1"):
+            reply = await rig.get(path)
+            assert (reply.status, reply.json["partition"]) == (404, partition)
+            assert f"belongs to partition {partition}" in reply.json["error"]
+        rig.service.intake.shards[partition] = shard
+
+
+async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path) -> None:
+    """Paused apps are listed; a paused app does not make it not ready. Its violations are active."""
+    async with running(tmp_path, "push_kit.paused = true") as rig:
+        await rig.ready()
+        rig.send("m1", 4)
+        rig.event("v1", "m1")
+        seen = (await state(rig, "v1", "active")).json
+        assert (seen["tokensMatched"], seen["tokensSettled"]) == (4, 0)
+        ready = await rig.get("/readyz")
+        assert (ready.status, [each["word"] for each in ready.json["notes"]]) == (200, ["app_waits"])
+        status = (await rig.get("/api/status")).json
+        assert (status["apps"][0]["clientId"], status["apps"][0]["waitsFor"]) == (APP, "paused by the settings")
+        assert (status["lanes"]["HIGH"], status["openMessages"]) == (1, 1)
+
+
+async def test_a_dead_letter_topic_that_takes_nothing_makes_it_not_ready(tmp_path: Path) -> None:
+    """Promise 4: reading stops and waits, not ready, and says why."""
+    async with running(tmp_path, 'kafka.properties."message.max.bytes" = "2000"') as rig:
+        await rig.ready()
+        rig.produce("push.violation-detected", "m1", b"no record at all" * 300)
+        reply = await rig.until("/readyz", lambda r: r.status == 503)
+        [reason] = reply.json["reasons"]
+        assert reason["word"] == "partition_stands_still"
+        assert reason["why"].startswith(
+            f"push.violation-detected/{partition_of('m1')}: the dead-letter topic takes nothing: "
+        )
+        metrics = (await rig.get("/metrics")).text
+        assert 'unpush_standing_partitions{topic="push.violation-detected"} 1.0' in metrics
+        assert "unpush_ready 0.0" in metrics
+
+
+async def test_it_answers_while_it_drains(tmp_path: Path) -> None:
+    """Stays up during drain: /readyz 503 draining, /livez 200."""
+    async with running(tmp_path, 'shutdown.drain = "1s"') as rig:
+        await rig.ready()
+        await rig.simulator.set_faults(HANGING)
+        rig.send("m1", 1)
+        rig.event("v1", "m1")
+        await rig.until("/api/status", lambda r: r.json["callsInFlight"] == 1)
+        rig.service.stop()
+        reply = await rig.until("/readyz", lambda r: r.status == 503)
+        assert [each["word"] for each in reply.json["reasons"]] == ["draining"]
+        assert (await rig.get("/livez")).status == 200
+
+
+async def test_the_metrics_count_what_happened(tmp_path: Path) -> None:
+    """Results by outcome and severity, devices by app and ending, records, dead letters, lag, time to revoke."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 5)
+        rig.event("v1", "m1")
+        rig.produce("push.message-sent", "m2", b"no record")
+        await state(rig, "v1", "settled")
+        wanted = [
+            'unpush_results_total{outcome="REVOKED",severity="HIGH"} 1.0',
+            f'unpush_devices_total{{app="{APP}",ending="revoked"}} 5.0',
+            'unpush_violation_to_revoked_seconds_count{severity="HIGH"} 1.0',
+            'unpush_records_read_total{topic="push.message-sent"} 2.0',
+            'unpush_dead_letters_total{reason="wire_format",topic="push.message-sent"} 1.0',
+            'unpush_unread_records{topic="push.message-sent"} 0.0',
+            f"unpush_shards {PARTITIONS:.1f}",
+        ]
+        await rig.until("/metrics", lambda r: all(line in r.text.splitlines() for line in wanted))
+
+
+async def test_the_service_gives_a_figure_for_every_metric(tmp_path: Path) -> None:
+    """No metric is promised that is not given, none given that is not promised."""
+    async with running(tmp_path) as rig:
+        assert set(rig.views.gauges.figures()) == {each.name for each in METRICS}
+
+
+async def test_status_tells_of_every_shard(tmp_path: Path) -> None:
+    """Version, group, dry run, since, shards with what is unread and how far back reading has come."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        reply = await rig.until("/api/status", lambda r: not any(s["sends"]["restoring"] for s in r.json["shards"]))
+        assert (reply.json["groupId"], reply.json["dryRun"], reply.json["partitions"]) == ("unpush", False, PARTITIONS)
+        assert [shard["partition"] for shard in reply.json["shards"]] == list(range(PARTITIONS))
+        assert reply.json["shards"][0]["violations"].keys() == {"unread", "restoring", "readBackTo"}
+
+
+async def test_run_ends_with_one_sentence_where_its_port_is_taken(tmp_path: Path) -> None:
+    """Port in use: exit 1, one sentence, before it joins the group."""
+    make_key_file(tmp_path / "key.json", "project", APP)
+    with MockKafka(TOPICS) as kafka, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file = written_settings(tmp_path, kafka.bootstrap_servers, "http://127.0.0.1:9")
+        file.write_text(file.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        arguments = ("-m", "stream", "run", "-c", str(file))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stderr=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 20)
+        assert process.returncode == 1
+        assert f"http.listen: cannot listen on 127.0.0.1:{port}: another process has this port" in said.decode()
+        assert "Traceback" not in said.decode()
+        assert "shards_came" not in said.decode()
+
+
+@pytest.mark.parametrize(("shown", "answer"), [(None, 401), ("Bearer s3cret", 200)])
+async def test_the_token_of_the_settings_is_asked_for(tmp_path: Path, shown: str | None, answer: int) -> None:
+    """http.token_file."""
+    (tmp_path / "token").write_text("s3cret\n")
+    async with running(tmp_path, 'http.token_file = "token"') as rig:
+        headers = {} if shown is None else {"Authorization": shown}
+        assert (await rig.get("/api/status", headers=headers)).status == answer
+        assert (await rig.get("/readyz")).status == 503
