@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_site", "_closed", "_parser", "_transport", "_target", "_headers", "_chunks", "_header_bytes",
-        "_body_bytes", "_in_headers", "_refused_with", "_ready", "_busy", "_timer",
+        "_unended_bytes", "_body_bytes", "_in_headers", "_refused_with", "_ready", "_busy", "_timer",
     )  # fmt: skip
 
     def __init__(self, site: Site, opened: Callable[[Connection], None], closed: Callable[[Connection], None]) -> None:
@@ -93,21 +93,21 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
-        was_in_headers = self._in_headers
+        headers_before = self._headers
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._ready.append(_unreadable(400))
-        if was_in_headers and self._in_headers:
-            self._header_bytes += len(data)
-        if self._header_bytes > MAX_HEADER_BYTES and self._in_headers:
-            self._ready.append(_unreadable(431))
+        if self._in_headers and self._headers is headers_before:
+            self._unended_bytes += len(data)
+            if self._unended_bytes > MAX_HEADER_BYTES:
+                self._ready.append(_unreadable(431))
         self._go_on()
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self._target, self._headers, self._chunks = b"", dict[bytes, bytes](), list[bytes]()
-        self._header_bytes = self._body_bytes = self._refused_with = 0
+        self._header_bytes = self._unended_bytes = self._body_bytes = self._refused_with = 0
         self._in_headers = True
 
     def on_url(self, url: bytes) -> None:
