@@ -154,11 +154,14 @@ class Membership:
     # --- shards come and go; called by the consumer inside a poll
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.joined = True
         shards = sorted(each.partition for each in partitions)
-        if not shards:
+        if shards:
+            self._arrive(consumer, shards)
+        else:
             consumer.incremental_assign([])
-            return
+        self.joined = True
+
+    def _arrive(self, consumer: Consumer, shards: list[int]) -> None:
         ends = {shard: {topic: self._end((topic, shard)) for topic in Topic} for shard in shards}
         self._shards.arrive(ends)
         name = self._names[Topic.VIOLATIONS]
@@ -178,6 +181,7 @@ class Membership:
         consumer.incremental_unassign(partitions)
 
     def _were_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.joined = False
         shards = self._forget(partitions)
         self._shards.lost(shards)
         log.warning("shards_lost", partitions=shards)
