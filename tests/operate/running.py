@@ -84,16 +84,16 @@ class Rig:
         send = Send(SendHead(message_id, app, notify_id, 0, int(time.time() * 1000), None), names)
         self.produce("push.message-sent", message_id, self.wire.encode_send(send))
 
-    def event(self, violation_id: str, message_id: str, status: Status = Status.CONFIRMED) -> int:
+    def event(self, violation_id: str, message_id: str, status: Status = Status.CONFIRMED, partition: int = -1) -> int:
         """One ViolationDetected; when it was detected."""
         now_ms = int(time.time() * 1000)
         event = ViolationEvent(violation_id, message_id, Severity.HIGH, status, "spam", "model-7", now_ms)
-        self.produce("push.violation-detected", message_id, self.wire.encode_violation(event))
+        self.produce("push.violation-detected", message_id, self.wire.encode_violation(event), partition)
         return now_ms
 
-    def produce(self, topic: str, key: str, value: bytes) -> None:
-        """One record, delivered."""
-        self.producer.produce(topic, value, key.encode())
+    def produce(self, topic: str, key: str, value: bytes, partition: int = -1) -> None:
+        """One record, delivered; into the partition of its key, or another."""
+        self.producer.produce(topic, value, key.encode(), partition)
         assert self.producer.flush(10) == 0
 
 

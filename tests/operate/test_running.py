@@ -6,14 +6,17 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import confluent_kafka
 import pytest
 
 from stream.brokers.mock import MockKafka
-from stream.model import Status
+from stream.model import Status, Topic
 from stream.operate.metrics import METRICS
 from stream.pushkit.simulator import AppFaults, End, Failure, Faults, make_key_file
+from stream.service.views import Views
+from stream.wire.partitioners import Partitioner
 from tests.operate.running import APP, PARTITIONS, TOPICS, Reply, Rig, running, written_settings
 
 HANGING = Faults(all=AppFaults(failures=(Failure(end=End.HANG_BEFORE),)))
@@ -22,6 +25,15 @@ HANGING = Faults(all=AppFaults(failures=(Failure(end=End.HANG_BEFORE),)))
 def partition_of(message_id: str) -> int:
     """Where the house rule puts it."""
     return int(confluent_kafka.murmur2(message_id.encode(), PARTITIONS))
+
+
+def _crc32_of(message_id: str) -> int:
+    return Partitioner.CRC32.place(message_id.encode(), PARTITIONS)
+
+
+def words(reply: Reply, of: str) -> list[str]:
+    """The words of /readyz's reasons or notes."""
+    return [each["word"] for each in reply.json[of]]
 
 
 async def state(rig: Rig, violation_id: str, wanted: str) -> Reply:
@@ -33,7 +45,7 @@ async def test_it_answers_before_it_is_a_member_and_is_ready_once_it_is(tmp_path
     """/readyz: 200 once a member of the group; the server is up before that."""
     async with running(tmp_path) as rig:
         early = await rig.get("/readyz")
-        assert (early.status, [each["word"] for each in early.json["reasons"]]) == (503, ["joining"])
+        assert (early.status, words(early, "reasons")) == (503, ["joining"])
         assert (await rig.get("/livez")).status == 200
         ready = await rig.ready()
         assert ready.json["reasons"] == []
@@ -47,6 +59,15 @@ async def test_a_member_without_shards_is_ready(tmp_path: Path) -> None:
         rig.service.intake.shards.clear()
         assert (await rig.get("/readyz")).status == 200
         rig.service.intake.shards.update(shards)
+
+
+async def test_a_member_that_was_thrown_out_is_not_ready_until_it_is_back(tmp_path: Path) -> None:
+    """200 once a member of the group."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.service.membership._were_lost(Mock(), [])
+        reply = await rig.get("/readyz")
+        assert (reply.status, words(reply, "reasons")) == (503, ["joining"])
 
 
 async def test_a_violation_is_followed_to_its_end_and_no_token_is_shown(tmp_path: Path) -> None:
@@ -156,6 +177,65 @@ async def test_a_message_of_another_instance_is_404_that_names_the_partition(tmp
         rig.service.intake.shards[partition] = shard
 
 
+async def test_a_violation_beside_its_keys_partition_is_found_all_the_same(tmp_path: Path) -> None:
+    """A record whose partition contradicts its key is not an error."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        elsewhere = (partition_of("m1") + 1) % PARTITIONS
+        rig.event("v1", "m1", partition=elsewhere)
+        assert (await state(rig, "v1", "waiting")).json["partition"] == elsewhere
+        assert (await rig.get("/api/messages/m1")).json["partition"] == elsewhere
+
+
+async def test_topics_that_disagree_are_told_and_the_senders_partitioner_names_the_partition(tmp_path: Path) -> None:
+    """A systematic disagreement is said (metric, /readyz detail); which partition a message is in follows the sends."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        for topic, partitioner in ((Topic.SENDS, Partitioner.CRC32), (Topic.VIOLATIONS, Partitioner.MURMUR2)):
+            for key in (b"key-%d" % number for number in range(60)):
+                partition = partitioner.place(key, PARTITIONS)
+                rig.service.intake.agreement[topic].observe(key, partition, PARTITIONS)
+        ready = await rig.until("/readyz", lambda r: "partitioners_differ" in words(r, "notes"))
+        assert ready.status == 200
+        assert "unpush_partitioners_differ 1.0" in (await rig.get("/metrics")).text
+        assert "partitioned differently" in (await rig.get("/api/status")).json["partitionersDiffer"]
+        unknown = next(f"m{n}" for n in range(99) if _crc32_of(f"m{n}") != partition_of(f"m{n}"))
+        assert (await rig.get(f"/api/messages/{unknown}")).json["partition"] == _crc32_of(unknown)
+
+
+async def test_while_earlier_sends_are_unread_nothing_is_called_settled(tmp_path: Path) -> None:
+    """Earlier sends unread: matched is at least settled + 1; restoring is listed and does not make it unready."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 3)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        shard = rig.service.intake.shards[partition_of("m1")]
+        shard.read_back_ms[Topic.SENDS], shard.floor[Topic.SENDS], shard.live_start[Topic.SENDS] = 0.0, 10, 1_010
+        for _ in ("from memory", "from the store"):
+            seen = (await rig.get("/api/violations/v1")).json
+            assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("active", 4, 3)
+            rig.service.desk.done.clear()
+        ready = await rig.get("/readyz")
+        why = "push.message-sent: 1000 offsets of the past are still to be read"
+        assert (ready.status, ready.json["notes"]) == (200, [{"word": "restoring", "why": why}])
+        metrics = (await rig.get("/metrics")).text
+        assert 'unpush_restore_remaining_records{topic="push.message-sent"} 1000.0' in metrics
+        assert "; the past is still being read" in (await rig.get("/api/violations/v9")).json["error"]
+
+
+async def test_metrics_watch_beside_others(tmp_path: Path) -> None:
+    """Whoever watched results before goes on doing so."""
+    async with running(tmp_path) as rig, Views(rig.service) as second:
+        await rig.ready()
+        rig.send("m1", 1)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        line = 'unpush_violation_to_revoked_seconds_count{severity="HIGH"} 1.0'
+        assert line in (await rig.get("/metrics")).text
+        assert line in second.sights.metrics("")[0].decode()
+
+
 async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path) -> None:
     """Paused apps are listed; a paused app does not make it not ready. Its violations are active."""
     async with running(tmp_path, "push_kit.paused = true") as rig:
@@ -165,7 +245,7 @@ async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path)
         seen = (await state(rig, "v1", "active")).json
         assert (seen["tokensMatched"], seen["tokensSettled"]) == (4, 0)
         ready = await rig.get("/readyz")
-        assert (ready.status, [each["word"] for each in ready.json["notes"]]) == (200, ["app_waits"])
+        assert (ready.status, words(ready, "notes")) == (200, ["app_waits"])
         status = (await rig.get("/api/status")).json
         assert (status["apps"][0]["clientId"], status["apps"][0]["waitsFor"]) == (APP, "paused by the settings")
         assert (status["lanes"]["HIGH"], status["openMessages"]) == (1, 1)
@@ -197,7 +277,7 @@ async def test_it_answers_while_it_drains(tmp_path: Path) -> None:
         await rig.until("/api/status", lambda r: r.json["callsInFlight"] == 1)
         rig.service.stop()
         reply = await rig.until("/readyz", lambda r: r.status == 503)
-        assert [each["word"] for each in reply.json["reasons"]] == ["draining"]
+        assert words(reply, "reasons") == ["draining"]
         assert (await rig.get("/livez")).status == 200
 
 
