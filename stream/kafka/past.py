@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.kafka.reading import WAITS, Appetite, Place, Standing, Take, fetch, sort_batch, watermarks
 from stream.kafka.tail import Pace
 from stream.model import Fenced, Topic
 
 FIRST_CHUNK: Final = 2_000
 LARGEST_CHUNK: Final = 200_000
-CHUNK_BYTES: Final = 48 << 20
+CHUNK_BYTES: Final = 256 << 20
 WAIT_S: Final = 0.1
 
 log = structlog.get_logger(__name__)
@@ -85,6 +85,7 @@ class Past:
         self._topics = {name: topic for topic, name in names.items()}
         self._take, self._pace, self._ranges = take, pace, ranges
         self._floor_is, self._further, self._lost, self._failed = floor_is, further, lost, failed
+        self._appetite = Appetite()
         self._readings: dict[Place, _Reading] = {}
         self._sends_next: dict[int, tuple[int, int]] = {}
         self._standing = Standing(self._consumer, names)
@@ -129,7 +130,8 @@ class Past:
         if not self._readings:
             self._stop.wait(0.02)
             return
-        messages = fetch(self._consumer, self._pace.most(), WAIT_S)
+        messages = fetch(self._consumer, self._appetite.most(self._pace.most()), WAIT_S)
+        self._appetite.fed(messages)
         began_s = time.monotonic()
         if messages:
             self._hand_over(messages)

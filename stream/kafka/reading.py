@@ -21,6 +21,8 @@ AGAIN_S: Final = 0.5
 """How long a partition stands still before it is tried again."""
 LOOK_EVERY_S: Final = 1.0
 
+BATCH_BYTES: Final = 4 << 20
+
 log = structlog.get_logger(__name__)
 
 
@@ -141,6 +143,24 @@ class Standing:
             self._since.pop(place, None)
             self._resumed.discard(place)
             self.reasons.pop(place, None)
+
+
+class Appetite:
+    """How many records to ask for next: a batch is bounded by bytes as well, and a send may have 200 of them or a million."""
+
+    __slots__ = ("_mean_bytes",)
+
+    def __init__(self) -> None:
+        self._mean_bytes = 0.0
+
+    def most(self, wanted: int) -> int:
+        """Records in the next batch: ``wanted``, or fewer if the last ones were large."""
+        return wanted if self._mean_bytes * wanted <= BATCH_BYTES else max(1, int(BATCH_BYTES / self._mean_bytes))
+
+    def fed(self, messages: list[Message]) -> None:
+        """Learn from a batch."""
+        if messages:
+            self._mean_bytes = max(len(messages[0]), len(messages[-1]), 0.9 * self._mean_bytes)
 
 
 def fetch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.1
@@ -53,6 +53,7 @@ class Tail:
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
         self._take, self._pace, self._at_end, self._lost, self._failed = take, pace, at_end, lost, failed
+        self._appetite = Appetite()
         self._at: dict[Place, int] = {}
         self._standing = Standing(self._consumer, names)
         self._lag = Lag(self._consumer, names)
@@ -113,8 +114,9 @@ class Tail:
         if not self._at:
             self._stop.wait(0.02)
             return
-        most = self._pace.most()
+        most = self._appetite.most(self._pace.most())
         messages = fetch(self._consumer, most, WAIT_S)
+        self._appetite.fed(messages)
         began_s = time.monotonic()
         self.behind = len(messages) > most
         if messages:

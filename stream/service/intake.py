@@ -7,7 +7,9 @@ stored. Runs in the readers' threads; nothing here waits for the event loop but 
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
@@ -16,7 +18,7 @@ import structlog
 from confluent_kafka import KafkaError, Message
 
 from stream.kafka.reading import DeadLettersDown
-from stream.model import BadRecord, Fenced, Position, Severity, Topic, UnpushError, ViolationEvent
+from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
 from stream.service.desk import ArrivedSend
 from stream.service.ledger import entries
 from stream.service.outbox import Letter
@@ -31,6 +33,8 @@ from stream.wire.wire import Wire
 from stream.work.judgement import Event, Trace
 
 LETTERS_WAIT_S: Final = 5.0
+STALL_WAIT_S: Final = 0.005
+STALL_TRIES: Final = 400
 _TRACED: Final = frozenset({"traceparent", "tracestate"})
 
 log = structlog.get_logger(__name__)
@@ -90,6 +94,16 @@ class Intake:
         else:
             shard.add(topic, [(start, end)])
 
+    @staticmethod
+    def _patiently(write: Callable[[], int]) -> int:
+        """Write, and where the store is only busy wait a little: reading anew would cost more. Raises as the shard does."""
+        for _ in range(STALL_TRIES):
+            try:
+                return write()
+            except StoreStalled:
+                time.sleep(STALL_WAIT_S)
+        return write()
+
     # --- sends
 
     def _sends(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
@@ -113,7 +127,8 @@ class Intake:
         offsets, times = _offsets(messages), _times(messages, self._by_time)
         buckets = _buckets(shard, times)
         stored = send_keys(shard.number, buckets, offsets, times, digests)
-        batch = shard.add(Topic.SENDS, [span], zip(stored, values, strict=True), parts(buckets, offsets, digests, span))
+        some = list(parts(buckets, offsets, digests, span))
+        batch = self._patiently(lambda: shard.add(Topic.SENDS, [span], zip(stored, values, strict=True), some))
         if not shard.condemned.isdisjoint(digests):
             all_times = times if isinstance(times, list) else [times] * len(digests)
             self._to_loop.sends(
@@ -125,7 +140,8 @@ class Intake:
                 ],
             )
         if shard.run_is_due:
-            shard.write_run()
+            with contextlib.suppress(StoreStalled):  # the sends are stored; the next batch tries again
+                shard.write_run()
 
     # --- violations
 

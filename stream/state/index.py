@@ -65,7 +65,9 @@ def _split(count: int) -> Struct:
     return Struct(f"{_KEY.itemsize}s" * count)
 
 
-def parts(buckets: int | list[int], offsets: list[int], digests: list[bytes], span: tuple[int, int]) -> Iterator[Part]:
+def parts(
+    buckets: int | list[int], offsets: Sequence[int], digests: list[bytes], span: tuple[int, int]
+) -> Iterator[Part]:
     """What the index has to know of a batch of sends."""
     if isinstance(buckets, int):
         yield Part(buckets, b"".join(digests), offsets, span)
