@@ -139,6 +139,33 @@ async def test_what_memory_has_forgotten_is_counted_from_the_store(tmp_path: Pat
         assert (await rig.get("/api/violations/v1?messageId=m2")).status == 404
 
 
+async def test_an_id_that_is_part_of_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    """A violationId is no key: the search compares it whole."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        for number in range(10):
+            rig.event(f"v1{number}", f"other-{number}")
+        rig.event("v1", "m1")
+        await state(rig, "v1", "waiting")
+        await rig.until("/metrics", lambda r: "unpush_open_messages 0.0" in r.text.splitlines())
+        assert not rig.service.desk.done
+        assert (await rig.get("/api/violations/v1")).json["messageId"] == "m1"
+
+
+async def test_what_memory_has_not_counted_yet_is_counted_from_the_store(tmp_path: Path) -> None:
+    """A message that waits for its past to be read is in memory, but only the store knows its places."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 2)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        it = rig.service.desk.find("m1")
+        assert it is not None
+        it.walk, it.counted, it.matched, it.settled = None, False, 0, {}
+        seen = (await rig.get("/api/violations/v1")).json
+        assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("settled", 2, 2)
+
+
 async def test_a_place_without_a_mark_is_open_in_the_store_too(tmp_path: Path) -> None:
     """tokensMatched and tokensSettled counted from sends and marks."""
     async with running(tmp_path, 'shutdown.drain = "100ms"') as rig:
