@@ -169,10 +169,14 @@ class Desk:
         shard = self.shards.get(number)
         if shard is None:
             return
+        touched: dict[Condemned, None] = {}
         for digest, batch, stored in came:
-            self._send(shard, digest, batch, stored, now_s)
+            touched.update(dict.fromkeys(self._send(shard, digest, batch, stored, now_s)))
+        for it in touched:  # only now: they travel together, and no result is written before all of them are counted
+            self._issue(it, it.packer.take() if it.walking else it.packer.flush())
 
-    def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> None:
+    def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
+        """The messages into whose packers it has put the send's open places."""
         try:
             message_id = self._wire.send_head(stored.value).message_id
         except (BadRecord, RegistryDown):
@@ -192,7 +196,7 @@ class Desk:
                 continue
             marks = shard.marks(digest, stored.offset, stored.offset).get(stored.offset, [])
             self._sorter.consider(it, shard, stored, send, marks)
-            self._issue(it, it.packer.take() if it.walking else it.packer.flush())
+            yield it
 
     def _of(self, shard: Shard, digest: bytes, message_id: str | None, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
