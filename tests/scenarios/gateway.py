@@ -54,7 +54,9 @@ class PushKit:
         """No faults."""
         self.fail(Faults())
 
-    def tell(self, client_id: str, tokens: Iterable[bytes], *, reason: str | None = None, app: str | None = None) -> None:
+    def tell(
+        self, client_id: str, tokens: Iterable[bytes], *, reason: str | None = None, app: str | None = None
+    ) -> None:
         """These tokens are bad, or another app's."""
         what = {"clientId": client_id, "tokens": [token.decode() for token in tokens], "app": app, "reason": reason}
         self._ask("POST", "tokens", what)

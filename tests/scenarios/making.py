@@ -82,6 +82,32 @@ class Maker:
         """One of each."""
         return [self.violation(message_id) for message_id in message_ids]
 
+    def all_kinds(self, messages: int) -> tuple[list[Send], list[ViolationEvent]]:
+        """Sends of every kind, odd ids among them, and violations of a third of their messages."""
+        names = [self.message_id() for _ in range(messages)]
+        odd = [f"{name}.{next(self._numbers)}" for name in ODD_IDS]
+        sends = [send for number, name in enumerate(names + odd) for send in self._kind(number, name)]
+        return sends, self.violations([*self.random.sample(names, messages // 3), *odd])
+
+    def _kind(self, number: int, name: str) -> list[Send]:
+        match number % 10:
+            case 0:
+                return [self.send(name, 1_000)]
+            case 1:
+                return [self.send(name, 1) for _ in range(5)]
+            case 2:
+                return [self.send(name, 700), self.send(name, 700)]
+            case 3:
+                tokens = self.tokens(3)
+                return [self.send(name, (*tokens, tokens[0], tokens[0], tokens[2]))]
+            case 4:
+                return [self.send(name, 2, revocable=False), self.send(name, 2)]
+            case 5:
+                return [self.send(name, 2, push_type=1), self.send(name, 2, push_type=2)]
+            case 6:
+                return [self.send(name, ()), self.send(name, [f"{each}{number}".encode() for each in ODD_TOKENS])]
+        return [self.send(name, 1)]
+
     def mixed(self, *lists: Sequence[Send | ViolationEvent]) -> list[Send | ViolationEvent]:
         """All of them in random order."""
         found = [each for some in lists for each in some]

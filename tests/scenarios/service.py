@@ -22,6 +22,8 @@ class Instance:
 
     def __init__(self, settings: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None) -> None:
         self.settings, self.log = settings, log
+        self.dismissed = False
+        """Whether its end was asked for."""
         command = [sys.executable, "-m", "stream", "run", "-c", str(settings), *flags]
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -66,6 +68,7 @@ class Instance:
 
     def kill(self) -> None:
         """kill -9."""
+        self.dismissed = True
         self.process.kill()
         self.process.wait()
 
@@ -75,7 +78,8 @@ class Instance:
         return self.ended(within_s)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal that ends it."""
+        self.dismissed = True
         self.process.send_signal(number)
 
     def ended(self, within_s: float = 30.0) -> int:

@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-from stream.model import Outcome, Send, Status, ViolationEvent
+from stream.model import Outcome, Status
 from tests.scenarios.judge import calls_and_fewest, incomplete, repeated
-from tests.scenarios.making import ODD_IDS, ODD_TOKENS
+from tests.scenarios.making import now_ms
 from tests.scenarios.town import Town
-
-STORED_WITHIN_MS = 1_000
-"""A send that Kafka has had for so long is in the store of an idle instance."""
-
-
-def all_kinds(town: Town, messages: int) -> tuple[list[Send], list[ViolationEvent]]:
-    """Sends of every kind, and violations of a third of their messages."""
-    maker, sends = town.maker, []
-    names = [maker.message_id() for _ in range(messages)] + list(ODD_IDS)
-    for number, name in enumerate(names):
-        match number % 10:
-            case 0:
-                sends.append(maker.send(name, 1_000))
-            case 1:
-                sends += [maker.send(name, 1) for _ in range(5)]
-            case 2:
-                sends += [maker.send(name, 700), maker.send(name, 700)]
-            case 3:
-                tokens = maker.tokens(3)
-                sends.append(maker.send(name, (*tokens, tokens[0], tokens[0], tokens[2])))
-            case 4:
-                sends += [maker.send(name, 2, revocable=False), maker.send(name, 2)]
-            case 5:
-                sends += [maker.send(name, 2, push_type=1), maker.send(name, 2, push_type=2)]
-            case 6:
-                sends += [maker.send(name, ()), maker.send(name, [f"{each}{number}".encode() for each in ODD_TOKENS])]
-            case _:
-                sends.append(maker.send(name, 1))
-    chosen = [*maker.random.sample(names, messages // 3), *ODD_IDS]
-    return sends, maker.violations(dict.fromkeys(chosen))
 
 
 def test_sends_and_violations_meet_in_any_order(town: Town) -> None:
     """Promises 1 and 2: every token of every violated send is covered exactly, and no other is ever called."""
-    sends, violations = all_kinds(town, 600)
+    sends, violations = town.maker.all_kinds(600)
     early, later = sends[::2], sends[1::2]
     third = len(violations) // 3
     instance = town.run().wait_until_it_works()
     town.tell(violations[:third])
     town.tell(town.maker.mixed(early, violations[third : 2 * third]))
     town.tell(town.maker.mixed(later))
-    town.pass_time(STORED_WITHIN_MS / 1_000)
+    town.wait_until_stored()
+    since_ms = now_ms()
     town.tell(violations[2 * third :])
     town.wait_until_settled()
     town.judge()
-    calls, fewest = calls_and_fewest(town.story, town.push_kit.book(), STORED_WITHIN_MS)
+    calls, fewest = calls_and_fewest(town.story, town.push_kit.book(), since_ms)
     assert fewest > 50
     assert calls <= 1.05 * fewest
     assert instance.stop() == 0
@@ -59,7 +30,7 @@ def test_sends_and_violations_meet_in_any_order(town: Town) -> None:
 
 def test_stored_sends_take_the_fewest_calls(town: Town) -> None:
     """Sends of one violation, app and notifyId travel together; the last result of each says that all is done."""
-    sends, violations = all_kinds(town, 600)
+    sends, violations = town.maker.all_kinds(600)
     campaign = town.maker.message_id()
     sends += [town.maker.send(campaign, 1) for _ in range(3_000)]
     instance = town.run()
@@ -79,7 +50,7 @@ def test_stored_sends_take_the_fewest_calls(town: Town) -> None:
 
 def test_what_was_there_before_the_start_is_revoked(town: Town) -> None:
     """Reading comes back to it, newest first; nothing is called twice, and no result says complete too early."""
-    sends, violations = all_kinds(town, 600)
+    sends, violations = town.maker.all_kinds(600)
     town.tell(town.maker.mixed(sends))
     town.tell(violations)
     instance = town.run()
