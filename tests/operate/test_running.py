@@ -15,6 +15,7 @@ from stream.brokers.mock import MockKafka
 from stream.model import Status, Topic
 from stream.operate.metrics import METRICS
 from stream.pushkit.simulator import AppFaults, End, Failure, Faults, make_key_file
+from stream.service import lookup
 from stream.service.views import Views
 from stream.wire.partitioners import Partitioner
 from tests.operate.running import APP, PARTITIONS, TOPICS, Reply, Rig, running, written_settings
@@ -164,6 +165,25 @@ async def test_what_memory_has_not_counted_yet_is_counted_from_the_store(tmp_pat
         it.walk, it.counted, it.matched, it.settled = None, False, 0, {}
         seen = (await rig.get("/api/violations/v1")).json
         assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("settled", 2, 2)
+
+
+async def test_a_message_with_more_sends_than_can_be_counted_is_not_called_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded work; while stored sends are still to be counted, matched is at least settled + 1."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 2)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        rig.service.desk.done.clear()
+        monkeypatch.setattr(lookup, "CHUNK_SENDS", 1)
+        monkeypatch.setattr(lookup, "COUNT_S", 0.0)
+        message = (await rig.get("/api/messages/m1")).json
+        [seen] = message["violations"]
+        assert not message["counted"]
+        assert seen["state"] != "settled"
+        assert seen["tokensMatched"] >= seen["tokensSettled"] + 1
 
 
 async def test_a_place_without_a_mark_is_open_in_the_store_too(tmp_path: Path) -> None:
