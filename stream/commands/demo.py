@@ -27,7 +27,7 @@ from stream.demo.stage import MOCK_KEEPS_BYTES, PARTITIONS, broker
 from stream.demo.story import Outcome, tell
 from stream.demo.summary import print_summary, verdict
 from stream.demo.view import View, view_on
-from stream.model import SettingsError, UnpushError
+from stream.model import SettingsError, StartError, UnpushError
 from stream.operate import log as logs
 
 HELP: Final = "the whole story on this machine, nothing else installed: sends, violations, calls, and who checks them"
@@ -93,7 +93,9 @@ def _log_file() -> Iterator[Path]:
         try:
             yield Path(file.name)
         except UnpushError as error:
-            raise type(error)(f"{error} (the service's log: {file.name})") from error
+            raise StartError(f"{error} (the service's log: {file.name})") from error
+        finally:
+            logs.configure("error", "console")
 
 
 def _told(plan: Plan, kafka: bool, folder: Path, view: View) -> Outcome | None:
@@ -123,7 +125,7 @@ async def _interruptible(story: Coroutine[Any, Any, Outcome]) -> Outcome | None:
             telling.cancel()
         interrupted.append(received)
 
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: its terminal was closed
         asyncio.get_running_loop().add_signal_handler(each, stop, each)
     with contextlib.suppress(asyncio.CancelledError):
         return await telling
@@ -132,7 +134,7 @@ async def _interruptible(story: Coroutine[Any, Any, Outcome]) -> Outcome | None:
 
 def _ended(console: Console, outcome: Outcome, log: Path) -> int:
     print_summary(console, outcome.standing, outcome.counts)
-    for line in verdict(outcome.standing, outcome.breaches, outcome.seconds):
+    for line in verdict(outcome.standing, outcome.breaches):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if outcome.breaches:
         console.print(f"The service's log: {log}", soft_wrap=True)

@@ -32,11 +32,11 @@ class DemoApp(NamedTuple):
 
 APPS: Final = (
     DemoApp("5765880207853134721", "shop"),
+    DemoApp("5765880207855250447", "news"),
     DemoApp("5765880207854001002", "chat"),
     DemoApp("5765880207854733193", "games"),
-    DemoApp("5765880207855250447", "news"),
 )
-FLOW_CONTROLLED: Final = APPS[3]
+FLOW_CONTROLLED: Final = APPS[1]
 """The app whose devices per second the simulator limits."""
 
 

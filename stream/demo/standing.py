@@ -31,7 +31,7 @@ class Standing:
 
     plan: Plan
     sends_written: int = 0
-    findings_written: int = 0
+    events_written: int = 0
     letters: int = 0
     devices: int = 0
     seen: set[Seen] = field(default_factory=set)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -39,7 +40,6 @@ class Outcome(NamedTuple):
     standing: Standing
     breaches: list[Breach]
     counts: Mapping[str, Mapping[str, Any]]
-    seconds: float
 
 
 async def tell(plan: Plan, broker: Broker, folder: Path, view: View) -> Outcome:
@@ -69,7 +69,9 @@ class _Telling:
         self._standing = Standing(plan)
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
-        self._began_ms = 0
+        self._curtain_s = math.inf
+        """When the cast began, on the story's clock: as soon as the service has settled something of the past."""
+        self._curtain_ms = 0
 
     async def all_of_it(self, push_kit: Gateway) -> Outcome:
         """Each chapter in its turn."""
@@ -77,11 +79,10 @@ class _Telling:
         self._view.say(f"{len(self._plan.past):,} records are there already; the service starts")
         await self._with_the_service()
         await asyncio.to_thread(self.audience.read_to_end, self._result, self._letter)
-        seconds = self._now_s()
         book, counts = await push_kit.book(), await push_kit.counts()
         cast, heard = self._cast, self.audience
         evidence = Evidence(cast.sends, cast.bad, OWN_HEADERS, heard.results, heard.letters, book)
-        return Outcome(self._standing, judge(self._plan, evidence), counts, seconds)
+        return Outcome(self._standing, judge(self._plan, evidence), counts)
 
     async def _with_the_service(self) -> None:
         """Wired as ``unpush run`` wires it; it drains whatever ends the play."""
@@ -96,20 +97,23 @@ class _Telling:
 
     async def _play(self, running: asyncio.Task[None]) -> None:
         """Turn by turn, until all is settled and quiet, or nothing happens any more, or the service has ended."""
-        self._began_s, self._began_ms = self._loop.time(), Clock().now_ms()
+        self._began_s = self._loop.time()
         while not running.done():
             now_s = self._now_s()
-            self._cast.act(now_s, self._standing.seen)
             self.audience.look(self._result, self._letter)
+            if self._standing.seen and self._curtain_s == math.inf:
+                self._curtain_s, self._curtain_ms = now_s, Clock().now_ms()
+            self._cast.act(now_s - self._curtain_s, self._standing.seen)
             self._standing.sends_written = len(self._cast.sends)
-            self._standing.findings_written = self._cast.events_written
+            self._standing.events_written = self._cast.events_written
             self._view.show(self._standing, now_s)
             if self._over(now_s):
                 return
             await asyncio.sleep(TURN_S)
 
     def _over(self, now_s: float) -> bool:
-        quiet_s = now_s - max(self._standing.changed_s, self._plan.live[-1].at_s)
+        last_s = self._plan.live[-1].at_s + self._curtain_s if self._standing.seen else 0.0
+        quiet_s = now_s - max(self._standing.changed_s, last_s)
         settled = self._cast.finished and self._standing.done
         return quiet_s > (LULL_S if settled else PATIENCE_S)
 
@@ -123,10 +127,11 @@ class _Telling:
         self._standing.letter(self._now_s())
 
     def _since_ms(self, result: RevokeResult) -> int | None:
-        """When everything that this call needed was there: the finding, its sends, and the service."""
+        """When everything that this call needed was there; None for what was found before the service came."""
+        cast = self._cast
         with contextlib.suppress(KeyError):  # a result that nobody can explain: the judge's business
-            cast = self._cast
+            found_ms = cast.found_ms[result.violation_id]
             numbers = (cast.sends[part.partition, part.offset] for part in result.sends)
-            sent_ms = (cast.sent_ms[number] for number in numbers)
-            return max(cast.found_ms[result.violation_id], self._began_ms, *sent_ms)
+            since_ms = max((found_ms, *(cast.sent_ms[number] for number in numbers)))
+            return since_ms if found_ms >= self._curtain_ms > 0 else None
         return None

@@ -27,7 +27,7 @@ def print_summary(console: Console, standing: Standing, counts: Counts) -> None:
     """The tables."""
     for table in (_by_severity(standing), _by_outcome(standing), _by_app(standing, counts)):
         console.print(table)
-    console.print("p50, p99: from the later of finding and sending until Push Kit had revoked", style="dim")
+    console.print("p50, p99: from the later of finding and sending until revoked; no backlog", style="dim")
 
 
 def _by_severity(standing: Standing) -> Table:
@@ -67,7 +67,7 @@ def _table(first: str, *numbers: str) -> Table:
     return table
 
 
-def verdict(standing: Standing, breaches: Sequence[Breach], seconds: float) -> Iterator[str]:
+def verdict(standing: Standing, breaches: Sequence[Breach]) -> Iterator[str]:
     """The verdict in lines, the last of which says whether all is well."""
     by_kind: dict[Kind, list[str]] = defaultdict(list)
     for breach in breaches:
@@ -78,13 +78,13 @@ def verdict(standing: Standing, breaches: Sequence[Breach], seconds: float) -> I
         if len(sentences) > _SHOWN:
             yield f"  and {len(sentences) - _SHOWN:,} more"
     settled, total = standing.settled.total(), standing.total.total()
-    yield _last(standing, settled, total, seconds) if not breaches else _wrong(by_kind, settled, total)
+    yield _last(standing, settled, total) if not breaches else _wrong(by_kind, settled, total)
 
 
-def _last(standing: Standing, settled: int, total: int, seconds: float) -> str:
+def _last(standing: Standing, settled: int, total: int) -> str:
     return (
-        f"All is well: {settled:,} of {total:,} violations settled in {seconds:.1f} s, {standing.devices:,} devices "
-        f"revoked, each exactly once by the simulator's own book, no other token called, "
+        f"All is well: {settled:,} of {total:,} violations settled in {standing.changed_s:.1f} s, "
+        f"{standing.devices:,} devices revoked, each exactly once by the simulator's own book, no other token called, "
         f"{standing.letters} of {len(standing.plan.bad)} dead letters whole."
     )
 

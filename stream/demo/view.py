@@ -72,7 +72,7 @@ def plain_line(standing: Standing, now_s: float) -> str:
     """All that matters, in one line."""
     settled, total = standing.settled.total(), standing.total.total()
     return (
-        f"{now_s:5.1f} s  sends {standing.sends_written:,}  found {standing.findings_written:,}  "
+        f"{now_s:5.1f} s  sends {standing.sends_written:,}  events {standing.events_written:,}  "
         f"settled {settled:,}/{total:,}  devices {standing.devices:,} ({standing.devices_per_s(now_s):,}/s)  "
         f"revoked within p50 {ms(standing.wait_ms(0.5))} p99 {ms(standing.wait_ms(0.99))}  "
         f"dead letters {standing.letters}/{len(standing.plan.bad)}"
@@ -121,7 +121,7 @@ def _bars(standing: Standing) -> Table:
 
 def _rates(standing: Standing, now_s: float) -> Table:
     rows = (
-        ("sends", f"{standing.sends_written:,} written", "violations", f"{standing.findings_written:,} written"),
+        ("sends", f"{standing.sends_written:,} written", "violation events", f"{standing.events_written:,} written"),
         ("devices", f"{standing.devices:,} revoked", "a second", f"{standing.devices_per_s(now_s):,}"),
         ("found → revoked", f"p50 {ms(standing.wait_ms(0.5))}", "", f"p99 {ms(standing.wait_ms(0.99))}"),
         ("dead letters", f"{standing.letters} of {len(standing.plan.bad)}", "", ""),
