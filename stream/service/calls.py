@@ -51,9 +51,11 @@ class Calls:
         clock: Clock,
         end: Callable[[Parcel, Ending], None],
         replaced: Callable[[Parcel, list[Parcel]], None],
+        wanted: Callable[[Parcel], bool],
         keyless: Callable[[str], str | None],
     ) -> None:
-        """``gateway`` None: a dry run. ``keyless(app)``: why an app has no key to call with, or None."""
+        """``gateway`` None: a dry run. ``wanted(parcel)``: whether one that its call did not end is to be called again.
+        ``keyless(app)``: why an app has no key to call with, or None."""
         self.apps: dict[str, App] = {}
         self.in_flight: set[Parcel] = set()
         self.share = 1.0
@@ -65,9 +67,10 @@ class Calls:
         self._clock = clock
         self._end = end
         self._replaced = replaced
+        self._wanted = wanted
         self._keyless = keyless
         self._lanes = Lanes()
-        self._due: Due[tuple[Parcel, Severity]] = Due()
+        self._due: Due[Parcel] = Due()
         self._pending: Counter[str] = Counter()
         self._crowd: set[str] = set()
         self._sleepers: list[asyncio.Future[None]] = []
@@ -89,16 +92,21 @@ class Calls:
         self._wake_one()
 
     def again(self, parcel: Parcel, wait_s: float) -> None:
-        """Try the parcel again later."""
-        severity = self._severities[parcel]
+        """Try the parcel again later, if it is still wanted then."""
+        if not self._wanted(parcel):
+            self._leave(parcel)
+            return
         if wait_s <= 0:
-            self._lanes.put(parcel, severity)
+            self._lanes.put(parcel, self._severities[parcel])
         else:
-            self._due.put((parcel, severity), self._clock.monotonic_s() + wait_s)
+            self._due.put(parcel, self._clock.monotonic_s() + wait_s)
         self._wake_one()
 
     def cut(self, parcel: Parcel, size: int) -> None:
         """Replace a parcel by pieces of at most so many tokens; each waits for a call of its own."""
+        if not self._wanted(parcel):
+            self._leave(parcel)
+            return
         severity = self._severities[parcel]
         pieces = cut(parcel, size)
         self._replaced(parcel, pieces)
@@ -113,12 +121,18 @@ class Calls:
 
     def take_back(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
         """Parcels that wait (for a call or a retry) and are no longer to be called."""
-        taken = self._lanes.remove(chosen) + [
-            parcel for parcel, _ in self._due.keep(lambda entry: not chosen(entry[0]))
-        ]
+        taken = self._lanes.remove(chosen) + self._due.keep(lambda parcel: not chosen(parcel))
         for parcel in taken:
             self._leave(parcel)
         return taken
+
+    def lift(self, chosen: Callable[[Parcel], bool], severity: Severity) -> None:
+        """Parcels that belong to another lane from now on; those that wait for a retry or are in flight, when they come
+        back."""
+        for parcel in filter(chosen, self._severities):
+            self._severities[parcel] = severity
+        for parcel in self._lanes.remove(chosen):
+            self._lanes.put(parcel, severity)
 
     def _leave(self, parcel: Parcel) -> None:
         app = parcel.client_id or ""
@@ -193,8 +207,8 @@ class Calls:
     def _next(self) -> Parcel | None:
         now_s = self._clock.monotonic_s()
         if len(self._due):
-            for due, severity in self._due.take(now_s):
-                self._lanes.put(due, severity)
+            for due in self._due.take(now_s):
+                self._lanes.put(due, self._severities[due])
         parcel = None
         if self._lanes.size and not self._stopping:
             parcel = self._lanes.next(lambda app: self.app(app).wait_s(now_s) == 0.0)

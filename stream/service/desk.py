@@ -57,6 +57,8 @@ class Ways(NamedTuple):
     """A result without places: NOT_FOUND, WITHDRAWN."""
     take_back: Callable[[Callable[[Parcel], bool]], list[Parcel]]
     """Parcels that wait for a call or a retry and are not to be called after all."""
+    lift: Callable[[Callable[[Parcel], bool], Severity], None]
+    """Parcels that belong to another lane from now on, wherever they are: in a lane, waiting for a retry, in flight."""
     ready: Callable[[Severity], int]
     """How many parcels of this severity and above could be called now."""
     crowded: Callable[[], bool]
@@ -73,7 +75,7 @@ class Desk:
         self.open: dict[tuple[int, str], Condemned] = {}
         """Condemned messages with work, by shard and messageId."""
         self.done: OrderedDict[tuple[int, str], Condemned] = OrderedDict()
-        self.waits_for_past: dict[int, list[Condemned]] = {}
+        self.waits_for_past: dict[int, dict[Condemned, None]] = {}
         self.not_found_after_s = not_found_after_s
         self._wire = wire
         self._sorter = sorter
@@ -91,7 +93,7 @@ class Desk:
     def shard_came(self, shard: Shard) -> None:
         """From now on this shard's records may come."""
         self.shards[shard.number] = shard
-        self.waits_for_past[shard.number] = []
+        self.waits_for_past[shard.number] = {}
 
     def shard_went(self, number: int) -> None:
         """Forget all of the shard; its parcels under way leave no trace here."""
@@ -110,10 +112,10 @@ class Desk:
 
     def past_read(self, number: int) -> None:
         """The past of the shard's violations or results has been read a little further back."""
-        shard, waiting = self.shards.get(number), self.waits_for_past.get(number, [])
+        shard, waiting = self.shards.get(number), self.waits_for_past.get(number, {})
         if shard is None:
             return
-        self.waits_for_past[number] = []
+        self.waits_for_past[number] = {}
         for it in waiting:
             self._look(it, shard)
 
@@ -132,7 +134,8 @@ class Desk:
         it = self.open.get(key) or self.done.pop(key, None)
         if it is None:
             it = Condemned(shard.number, event.event.message_id, digest, now_s)
-        it.arrived_s = now_s
+        if event.event.violation_id not in it.violations:
+            it.arrived_s = now_s  # a repeat must not put NOT_FOUND off
         self.open[key] = it
         events = self._events(shard, it) if known else [event]
         self._judge(it, shard, events)
@@ -155,14 +158,12 @@ class Desk:
 
     def _take_back_withdrawn(self, it: Condemned) -> None:
         if it.open_parcels and len(it.standing) < len(it.violations):
-            standing = {each.violation_id for each in it.standing}
-            for parcel in self._ways.take_back(lambda p: p.owner is it and p.violation.violation_id not in standing):
+            for parcel in self._ways.take_back(lambda p: p.owner is it and not it.stands(p.violation)):
                 it.release(parcel)
 
     def _lift(self, it: Condemned) -> None:
         """A more severe finding on a message whose calls wait: what is left of them goes in its lane."""
-        for parcel in self._ways.take_back(lambda p: p.owner is it):
-            self._ways.call(parcel, it.severity)
+        self._ways.lift(lambda p: p.owner is it, it.severity)
 
     def sends_came(self, number: int, came: list[ArrivedSend], now_s: float) -> None:
         """Sends just stored whose message may be condemned."""
@@ -184,8 +185,8 @@ class Desk:
         for it in self._of(shard, digest, message_id, now_s):
             if not it.standing or it.seen(stored.bucket, batch):
                 continue
-            if it.walk is None:
-                it.wanted = True  # no pass yet: the one to come sees it
+            if it.walk is None or not self._ready(it, shard):
+                it.wanted = True  # the pass to come sees it
                 self._look(it, shard)
                 continue
             try:
@@ -224,10 +225,12 @@ class Desk:
         if shard.leaving:
             return
         if not self._ready(it, shard):
-            self.waits_for_past[it.shard].append(it)
+            self.waits_for_past[it.shard][it] = None
             return
         self._say_withdrawn(it, shard)
-        if it.wanted and it.standing and not it.under_way and not it.walking:
+        if it.walking:
+            self._go_on(it)
+        elif it.wanted and it.standing and not it.under_way:
             self._plan(it)
         elif it.idle:
             self._rest(it)
@@ -237,6 +240,11 @@ class Desk:
         read = shard.ranges(Topic.VIOLATIONS)
         above = not read or all(span.end <= it.first_offset or span.start <= it.first_offset for span in read)
         return above and shard.read_back_to(it.since_ms)
+
+    def _go_on(self, it: Condemned) -> None:
+        """A pass that waited because enough of its parcels were open goes on when they have ended or were taken back."""
+        if it.open_parcels < PARCELS_A_MESSAGE:
+            self._plan(it)
 
     def _plan(self, it: Condemned) -> None:
         if not it.queued:
@@ -268,7 +276,10 @@ class Desk:
         it.queued = False
         shard = self.shards.get(it.shard)
         if shard is not None and it.open_parcels < PARCELS_A_MESSAGE and self.open.get((it.shard, it.message_id)) is it:
-            self._walk_if_room(it, shard)
+            if self._ready(it, shard):
+                self._walk_if_room(it, shard)
+            else:
+                self.waits_for_past[it.shard][it] = None  # it has an older violation since it was planned
         return True
 
     def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
@@ -359,7 +370,9 @@ class Desk:
             return
         it.issue(parcels)
         for parcel in parcels:
-            if parcel.fate is CALL:
+            if not it.stands(parcel.violation):
+                it.release(parcel)  # withdrawn while the pass was filling it
+            elif parcel.fate is CALL:
                 self._ways.call(parcel, it.severity)
             else:
                 self._end(parcel)
@@ -369,8 +382,19 @@ class Desk:
         assert outcome is not None
         self._ways.end(parcel, Ending(outcome, rejected=tuple(parcel.rejects), detail=detail))
 
+    def wants(self, parcel: Parcel) -> bool:
+        """Whether a parcel that its call did not end is to be called again; not when its violation has been withdrawn
+        meanwhile: then its places are given back here."""
+        if parcel.owner is None or parcel.owner.stands(parcel.violation):
+            return True
+        self._ended(parcel)
+        return False
+
     def settled(self, parcel: Parcel) -> None:
         """The parcel's result is delivered and its marks are written."""
+        self._ended(parcel)
+
+    def _ended(self, parcel: Parcel) -> None:
         it = parcel.owner
         if (
             it is None
@@ -379,8 +403,8 @@ class Desk:
         ):
             return
         it.release(parcel)
-        if it.walking and it.open_parcels < PARCELS_A_MESSAGE:
-            self._plan(it)
+        if it.walking:
+            self._go_on(it)
         elif not it.under_way:
             self._look(it, shard)
 
@@ -428,6 +452,9 @@ class Desk:
             it = heapq.heappop(self._missing)[2]
             shard = self.shards.get(it.shard)
             if shard is None or it.found or not it.standing or self.open.get((it.shard, it.message_id)) is not it:
+                continue
+            if (due_s := it.arrived_s + self.not_found_after_s) > now_s:
+                heapq.heappush(self._missing, (due_s, next(self._turn), it))  # another violation came meanwhile
                 continue
             if not it.idle or not can_tell(shard, it.arrived_s):
                 heapq.heappush(self._missing, (now_s + 0.5, next(self._turn), it))

@@ -102,6 +102,7 @@ class Service:
             self.clock,
             end=lambda parcel, ending: self.settling.end(parcel, ending),
             replaced=lambda parcel, pieces: self.desk.replaced(parcel, pieces),
+            wanted=lambda parcel: self.desk.wants(parcel),
             keyless=self.keys.keyless,
         )
         self.desk = self._new_desk(retention_ms)
@@ -135,6 +136,7 @@ class Service:
             end=lambda parcel, ending: self.settling.end(parcel, ending),
             say=lambda it, violation, outcome: self.settling.say(it, violation, outcome),
             take_back=calls.take_back,
+            lift=calls.lift,
             ready=calls.ready,
             crowded=calls.crowded,
             has_room=calls.has_room,

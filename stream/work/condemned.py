@@ -107,6 +107,10 @@ class Condemned:
         self.standing = [each for each in violations.values() if each.stands]
         self.severity = max((each.severity for each in self.standing), default=Severity.LOW)
 
+    def stands(self, violation: Violation) -> bool:
+        """Whether this violation, as it is now, still is one to act on."""
+        return violation.violation_id in self.violations and self.violations[violation.violation_id].stands
+
     @property
     def since_ms(self) -> int:
         """All violations and results from this time on must have been read before it may be acted on."""
