@@ -315,6 +315,8 @@ class Service:
             self.disagreement = self._disagree()
             self.desk.missing(self.clock.monotonic_s(), self._can_tell)
             self.desk.unpark()
+            if self.desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so
+                self._kick.set()
             now_s = self._loop.time()
             if now_s >= expire_s + EXPIRE_EVERY_S:
                 expire_s = now_s
