@@ -131,6 +131,7 @@ class Arrivals:
                 self._condemn(shard, found)
                 found = []
         self._condemn(shard, found)
+        shard.recalled = True
 
     def _condemn(self, shard: Shard, found: list[tuple[int, int, bytes]]) -> None:
         shard.condemned.update(digest for _, _, digest in found)

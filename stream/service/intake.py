@@ -173,7 +173,7 @@ class Intake:
         shard.add(Topic.VIOLATIONS, [span], puts)
         came = []
         for digest, (message, event) in zip(digests, events, strict=True):
-            came.append((digest, event, digest in shard.condemned))
+            came.append((digest, event, digest in shard.condemned or not shard.recalled))
             shard.condemned.add(digest)
             self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
         if came:
@@ -280,8 +280,8 @@ def _offsets(messages: list[Message]) -> Sequence[int]:
 def _times(messages: list[Message], by_time: bool) -> int | list[int]:
     """The record times (ms) of a run, or the one of all; ``by_time``: the broker gave them, so that they never fall."""
     if by_time and messages[0].timestamp() == messages[-1].timestamp():
-        return messages[0].timestamp()[1]
-    times = list(map(itemgetter(1), map(Message.timestamp, messages)))
+        return max(0, messages[0].timestamp()[1])
+    times = [max(0, time) for time in map(itemgetter(1), map(Message.timestamp, messages))]
     return times[0] if times.count(times[0]) == len(times) else times
 
 

@@ -30,6 +30,8 @@ from stream.model import Topic
 
 PREFIX_BYTES: Final = 15
 HEAD_BYTES: Final = 7
+LAST_BUCKET: Final = 2**32 - 2
+"""Whatever time a record claims, its bucket and the one behind it fit into a key."""
 DATA_KINDS: Final = (b"S", b"I", b"E", b"M", b"J", b"D")
 """The kinds whose keys carry a time bucket and leave with it."""
 

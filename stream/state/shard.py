@@ -65,7 +65,9 @@ class Shard:
         self.leaving = False
         """Set while the shard goes away: nothing new is started."""
         self.condemned: set[bytes] = set()
-        """Digests of messages that have a violation; may name too many, never too few."""
+        """Digests of messages that have a violation; may name too many, and never too few once all are ``recalled``."""
+        self.recalled = False
+        """Whether everything that was stored before has been condemned again."""
         self.read_back_ms: dict[Topic, float] = {}
         """Of each topic all records from this time on have been read; EVERYTHING: all within retention."""
         self.floor: dict[Topic, int] = {}
@@ -118,9 +120,10 @@ class Shard:
 
     def bucket(self, timestamp_ms: int) -> int:
         """The time bucket of a record of that time; remembers that it is in use."""
-        bucket = max(0, timestamp_ms) // self._bucket_ms
+        bucket = min(max(0, timestamp_ms) // self._bucket_ms, keys.LAST_BUCKET)
         if bucket not in self._buckets:
-            self._buckets = sorted({*self._buckets, bucket})
+            with self._lock:  # several threads: none may drop what another has just added
+                self._buckets = sorted({*self._buckets, bucket})
         return bucket
 
     def head(self, kind: bytes, timestamp_ms: int) -> bytes:
@@ -249,7 +252,9 @@ class Shard:
             if offsets := found_in(block, digest, skip):
                 walk.run, walk.skip = run, skip + len(offsets[:most])
                 return offsets[:most]
-            walk.run, walk.skip, skip = run + 1, 0, 0
+            if skip:  # done from the tail, of which this run may hold only the first part
+                skip -= len(found_in(block, digest))
+            walk.run, walk.skip = run + 1, skip
         walk.skip = skip + most
         if len(tail) <= walk.skip:
             walk.finish(batch)
