@@ -1,0 +1,342 @@
+"""The join, case by case: each line of the contract that a reader of results would hold us to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.model import Outcome, Severity, Status, Topic
+from stream.service import desk
+from tests.service.small_world import MINUTE_MS, SmallWorld, condemned
+
+TWO = ["token-a", "token-b"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[SmallWorld]:
+    """A shard that has read its empty past."""
+    small = SmallWorld(tmp_path)
+    small.recall()
+    for topic in Topic:
+        small.read_past(topic, 1)
+    small.tell()
+    yield small
+    small.close()
+
+
+def test_a_send_before_its_violation_is_revoked(world: SmallWorld) -> None:
+    """A violation finds the sends already stored."""
+    world.send("m", TWO)
+    world.read(Topic.SENDS)
+    world.violate("m")
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.REVOKED]
+    assert set(world.covered("m", "v1")) == world.places("m")
+
+
+def test_a_violation_before_its_send_waits_for_it(world: SmallWorld) -> None:
+    """Each send read later asks whether its message is already condemned; NOT_FOUND does not end that."""
+    world.violate("m")
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_FOUND]
+    world.send("m", TWO)
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_FOUND, Outcome.REVOKED]
+    assert world.results[-1].late
+
+
+def test_a_send_that_is_stored_while_the_message_is_planned_is_called_once(world: SmallWorld) -> None:
+    """Condemn, then walk; store, then ask: then neither order can lose a pair, and none doubles it."""
+    world.send("m", TWO)
+    world.violate("m")
+    world.read(Topic.VIOLATIONS)
+    world.read(Topic.SENDS)
+    world.step()
+    world.until_quiet()
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+
+
+def test_an_innocent_message_is_never_called(world: SmallWorld) -> None:
+    """No token leaves for Push Kit that a confirmed violation does not cover."""
+    world.send("innocent", TWO)
+    world.violate("m", status=Status.CONFIRMED)
+    world.send("m", ["token-c"])
+    world.until_quiet()
+    assert world.called_tokens("innocent") == []
+    assert not condemned(world, "innocent")
+
+
+def test_the_second_violation_gets_already_revoked_with_the_first_in_detail(world: SmallWorld) -> None:
+    """ALREADY_REVOKED names the other violation in ``detail``; no call is made."""
+    world.send("m", TWO)
+    world.violate("m", "v1")
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert world.outcomes("m", "v2") == [Outcome.ALREADY_REVOKED]
+    assert world.results[-1].detail == "v1"
+    assert world.results[-1].attempts == world.results[-1].tokens_requested == 0
+    assert len(world.called) == 1
+
+
+def test_what_was_refused_for_good_is_not_called_for_another_violation(world: SmallWorld) -> None:
+    """A place refused for good under another violation is covered without a call, the reason copied."""
+    world.send("m", TWO)
+    world.violate("m", "v1")
+    world.until_quiet("partial")
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert len(world.called) == 1
+    assert sorted(world.outcomes("m", "v2"), key=str) == [Outcome.ALREADY_REVOKED, Outcome.FAILED]
+    failed = next(r for r in world.results if r.violation_id == "v2" and r.outcome is Outcome.FAILED)
+    assert [tuple(each) for each in failed.rejected_tokens] == [("token-a", "noRight")]
+
+
+def test_what_was_given_up_is_called_again_for_another_violation(world: SmallWorld) -> None:
+    """One that was only given up is called again for a new violation."""
+    world.send("m", TWO)
+    world.violate("m", "v1")
+    world.until_quiet("given up")
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert world.outcomes("m", "v2") == [Outcome.REVOKED]
+
+
+@pytest.mark.parametrize("status", [Status.CONFIRMED, Status.APPROVED])
+def test_what_was_given_up_is_called_again_for_a_counting_event(world: SmallWorld, status: Status) -> None:
+    """… a counting CONFIRMED or an APPROVED."""
+    world.send("m", TWO)
+    world.violate("m")
+    world.until_quiet("given up")
+    world.clock.ms += MINUTE_MS
+    world.violate("m", status=status)
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.FAILED, Outcome.REVOKED]
+
+
+def test_a_repeat_of_a_violation_changes_nothing(world: SmallWorld) -> None:
+    """A CONFIRMED that is not later detected than all before it is a repeat."""
+    world.send("m", TWO)
+    first_ms = world.clock.ms
+    world.violate("m", detected_ms=first_ms)
+    world.until_quiet("given up")
+    world.violate("m", detected_ms=first_ms)
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.FAILED]
+
+
+def test_a_withdrawn_violation_is_not_called_and_says_so_once(world: SmallWorld) -> None:
+    """WITHDRAWN once per withdrawal; what has not been done yet is stopped."""
+    world.send("m", TWO)
+    world.violate("m")
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    assert len(world.waiting) == 1
+    world.violate("m", status=Status.WITHDRAWN)
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    assert world.called == []
+    assert world.outcomes("m") == [Outcome.WITHDRAWN]
+    assert world.results[0].sends == ()
+
+
+def test_a_confirmed_after_a_withdrawal_revokes_again(world: SmallWorld) -> None:
+    """A CONFIRMED that counts revokes again after WITHDRAWN; each withdrawal is said."""
+    world.send("m", TWO)
+    world.violate("m")
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    world.violate("m")
+    world.until_quiet()
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.WITHDRAWN, Outcome.REVOKED, Outcome.WITHDRAWN]
+    ids = [r.result_id for r in world.results]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_withdrawal_while_the_call_is_in_flight_stops_its_retry(world: SmallWorld) -> None:
+    """WITHDRAWN: stop what has not been done yet."""
+    world.send("m", TWO)
+    world.violate("m")
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    flying = world.call()
+    world.violate("m", status=Status.WITHDRAWN)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.answer(flying, "again")
+    world.until_quiet()
+    assert len(world.called) == 1
+
+
+def test_a_withdrawal_during_a_long_pass_stops_what_is_half_packed(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No token leaves that a confirmed violation does not cover, also not from a parcel that was being filled."""
+    monkeypatch.setattr(desk, "CHUNK_SENDS", 2)
+    for token in "abcde":
+        world.send("m", [token])
+    world.violate("m")
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    assert world.called == []
+    world.violate("m")
+    world.until_quiet()
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+
+
+def test_a_withdrawal_of_one_violation_does_not_stop_the_campaign_of_the_other(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every violation ends in results that cover every token, also where a pass waited for calls that were taken
+    back."""
+    monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 2)
+    monkeypatch.setattr(desk, "CHUNK_SENDS", 2)
+    world.largest = 1
+    for token in "abcdefgh":
+        world.send("m", [token])
+    world.violate("m", "v1")
+    world.violate("m", "v2")
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    while world.step():
+        pass
+    world.violate("m", "v1", Status.WITHDRAWN)
+    world.until_quiet()
+    assert world.covered("m", "v2") == dict.fromkeys(world.places("m"), 1)
+
+
+def test_a_repeat_right_after_a_restart_does_not_undo_a_withdrawal(tmp_path: Path) -> None:
+    """No repeat undoes a person's decision, also not before the store has been gone through."""
+    world = SmallWorld(tmp_path)
+    world.send("m", TWO)
+    first_ms = world.clock.ms
+    world.violate("m", detected_ms=first_ms)
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    world.restart(keep=True)
+    for topic in Topic:
+        world.read_past(topic, 100)
+    world.violate("m", detected_ms=first_ms)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    while world.step():
+        pass
+    world.until_quiet()
+    assert world.called == []
+    world.close()
+
+
+def test_a_more_severe_finding_lifts_what_waits(world: SmallWorld) -> None:
+    """A message's remaining work runs at the highest severity of its confirmed violations."""
+    world.send("m", TWO)
+    world.violate("m", "v1", severity=Severity.LOW)
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    assert [each.severity for each in world.waiting] == [Severity.LOW]
+    world.violate("m", "v2", severity=Severity.CRITICAL)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    assert [each.severity for each in world.waiting] == [Severity.CRITICAL]
+
+
+def test_a_send_without_notify_id_ends_without_a_call(world: SmallWorld) -> None:
+    """NOT_REVOCABLE: no notifyId, or a push type that the API cannot revoke; it covers its places."""
+    world.send("m", TWO, notify_id=None)
+    world.send("m", ["token-c"], push_type=6)
+    world.violate("m")
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_REVOCABLE] * 2
+    assert world.called == []
+    assert set(world.covered("m", "v1")) == world.places("m")
+
+
+def test_totals_say_complete_only_when_all_is_counted_and_settled(world: SmallWorld) -> None:
+    """Equal means complete; while stored sends are being counted, matched is at least settled + 1."""
+    world.largest = 1
+    world.send("m", ["a", "b", "c"])
+    world.violate("m")
+    world.until_quiet()
+    totals = [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results]
+    assert totals == [(3, 1), (3, 2), (3, 3)]
+
+
+def test_a_second_violation_waits_its_own_time_before_not_found(world: SmallWorld) -> None:
+    """NOT_FOUND: the waiting time was over, for this violation."""
+    world.violate("m", "v1")
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    world.clock.ms += 50_000
+    world.violate("m", "v2")
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    world.clock.ms += 15_000
+    world.desk.missing(world.clock.monotonic_s(), lambda shard, arrived_s: True)
+    assert [each.result.violation_id for each in world.mailbox.written if each.result.violation_id == "v2"] == []
+
+
+def test_not_found_is_said_once_also_over_a_restart(tmp_path: Path) -> None:
+    """NOT_FOUND is said once per violation."""
+    world = SmallWorld(tmp_path)
+    world.violate("m")
+    world.until_quiet()
+    world.until_quiet()
+    world.restart(keep=True)
+    world.until_quiet()
+    world.restart(keep=False)
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_FOUND]
+    world.close()
+
+
+def test_results_of_a_former_process_are_not_called_again(tmp_path: Path) -> None:
+    """Store folder deleted while stopped: not one call repeated for work already in the results topic."""
+    world = SmallWorld(tmp_path)
+    world.send("m", TWO)
+    world.violate("m")
+    world.until_quiet()
+    world.restart(keep=False)
+    world.until_quiet()
+    assert len(world.called) == 1
+    world.close()
+
+
+def test_a_new_violation_of_a_settled_message_waits_for_the_results_it_needs(tmp_path: Path) -> None:
+    """A send read from the past is not acted on under a violation whose results are still unread."""
+    world = SmallWorld(tmp_path)
+    world.violate("m", "v1")
+    world.send("m", TWO)
+    world.until_quiet()
+    world.clock.ms += 30 * MINUTE_MS
+    world.restart(keep=False)
+    world.violate("m", "v2")
+    for topic in (Topic.VIOLATIONS, Topic.RESULTS):
+        world.read_past(topic, 0)
+    world.shard.read_back_ms = dict.fromkeys(world.shard.read_back_ms, world.clock.ms - 10.0 * MINUTE_MS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    while world.step():
+        pass
+    world.read_past(Topic.VIOLATIONS, 10)
+    world.read_past(Topic.SENDS, 10)
+    world.tell()
+    while world.step():
+        pass
+    world.until_quiet()
+    assert len(world.called) == 1
+    world.close()
