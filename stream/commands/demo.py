@@ -87,15 +87,24 @@ def _opening(plan: Plan, kafka: bool) -> str:
 @contextlib.contextmanager
 def _log_file() -> Iterator[Path]:
     """Where the service's log goes while the view is on the screen; it stays only where somebody must read it."""
-    with tempfile.NamedTemporaryFile("w", prefix="unpush-demo-", suffix=".log", delete=False) as file:
+    with tempfile.NamedTemporaryFile("w", 1, prefix="unpush-demo-", suffix=".log", delete=False) as file:
+        path = Path(file.name)
         with contextlib.redirect_stderr(file):
             logs.configure("info", "console")
         try:
-            yield Path(file.name)
+            yield path
         except UnpushError as error:
-            raise StartError(f"{error} (the service's log: {file.name})") from error
+            raise _with_log(error, path) from error
         finally:
             logs.configure("error", "console")
+
+
+def _with_log(error: UnpushError, log: Path) -> UnpushError:
+    """The same, naming the log; one that says nothing is removed."""
+    if log.stat().st_size:
+        return StartError(f"{error} (the service's log: {log})")
+    log.unlink()
+    return error
 
 
 def _told(plan: Plan, kafka: bool, folder: Path, view: View) -> Outcome | None:

@@ -19,13 +19,15 @@ import structlog
 from rich.console import Console
 
 from stream.__main__ import main
+from stream.brokers.mock import MockKafka
 from stream.commands import demo
 from stream.demo.author import write
 from stream.demo.judge import Book, Kind
 from stream.demo.stage import Gateway, broker
 from stream.demo.story import tell
 from stream.demo.view import PlainView
-from stream.model import Outcome
+from stream.model import Outcome, StartError
+from stream.service.story import Service
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--sends", "120", "--violations", "40")
@@ -86,6 +88,32 @@ def test_a_book_that_disagrees_is_exit_1_and_says_what_and_where_the_log_is(
     (log,) = quick.iterdir()
     assert f"The service's log: {log}" in out
     assert "shards_came" in log.read_text()
+
+
+def test_a_service_that_fails_is_exit_1_with_its_reason_and_its_log(
+    quick: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(service: Service) -> None:
+        structlog.get_logger().error("disk_full")
+        raise StartError("the store cannot be written")
+
+    monkeypatch.setattr(Service, "run", fails)
+    assert main(["demo", *SMALL]) == 1
+    (log,) = quick.iterdir()
+    assert capsys.readouterr().err == f"unpush: the store cannot be written (the service's log: {log})\n"
+    assert "disk_full" in log.read_text()
+
+
+def test_a_broker_that_does_not_start_is_exit_1_and_leaves_no_empty_log(
+    quick: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(broker: MockKafka) -> None:
+        raise StartError("no broker today")
+
+    monkeypatch.setattr(MockKafka, "start", refuses)
+    assert main(["demo", *SMALL]) == 1
+    assert capsys.readouterr().err == "unpush: no broker today\n"
+    assert list(quick.iterdir()) == []
 
 
 def test_a_size_that_the_embedded_broker_cannot_keep_is_refused_with_the_way_out(
