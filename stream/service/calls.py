@@ -28,8 +28,8 @@ from stream.work.lanes import Lanes
 from stream.work.packing import Parcel, cut
 from stream.work.retry import Due
 
-CROWDED: Final = 4
-"""An app with this many times the calls in flight under way is planned no further."""
+CROWDED: Final = 16
+"""An app with this many times the calls in flight under way is planned no further; more than a healthy app ever has."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +60,6 @@ class Calls:
         self.in_flight: set[Parcel] = set()
         self.share = 1.0
         """The part of all shards that this instance owns; limits are shared out by it."""
-        self.room = asyncio.Event()
-        """Set whenever a parcel has ended: there may be room to plan."""
         self._settings = settings
         self._gateway = gateway
         self._clock = clock
@@ -140,7 +138,6 @@ class Calls:
         self._pending[app] -= 1
         if self._pending[app] <= CROWDED * self._settings.max_in_flight // 2:
             self._crowd.discard(app)
-        self.room.set()
 
     # --- what the desk asks
 

@@ -291,7 +291,6 @@ class Service:
 
     async def _plan(self) -> None:
         """Let the desk plan, a slice at a time, as long as there is something to plan and room for it."""
-        self._loop.call_soon(self.calls.room.set)
         while True:
             until_s = self._loop.time() + SLICE_S
             while self.desk.step(self.clock.monotonic_s()):
@@ -315,6 +314,7 @@ class Service:
             self.disagreement = self._disagree()
             self.desk.missing(self.clock.monotonic_s(), self._can_tell)
             self.desk.unpark()
+            self._kick.set()
             if self.desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so
                 self._kick.set()
             now_s = self._loop.time()
