@@ -134,6 +134,7 @@ class Desk:
         it = self.open.get(key) or self.done.pop(key, None)
         if it is None:
             it = Condemned(shard.number, event.event.message_id, digest, now_s)
+            it.unmarked = not known and shard.past_is_read
         if event.event.violation_id not in it.violations:
             it.arrived_s = now_s  # a repeat must not put NOT_FOUND off
         self.open[key] = it
@@ -237,9 +238,7 @@ class Desk:
 
     def _ready(self, it: Condemned, shard: Shard) -> bool:
         """All events above its own first, and all results and events back to its own time, have been read."""
-        read = shard.ranges(Topic.VIOLATIONS)
-        above = not read or all(span.end <= it.first_offset or span.start <= it.first_offset for span in read)
-        return above and shard.read_back_to(it.since_ms)
+        return shard.past_is_read or (shard.read_back_to(it.since_ms) and shard.events_read_from(it.first_offset))
 
     def _go_on(self, it: Condemned) -> None:
         """A pass that waited because enough of its parcels were open goes on when they have ended or were taken back."""
@@ -349,7 +348,7 @@ class Desk:
         else:
             it.begin_pass(walk)
         offsets = [each.offset for each in stored]
-        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
+        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets and not it.unmarked else {}
         for each, send in zip(stored, sends, strict=True):
             self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
         self._after_chunk(it, shard, walk)
@@ -360,6 +359,7 @@ class Desk:
             self._plan(it)
         else:
             it.end_pass()
+            it.unmarked = False
             self._issue(it, it.packer.flush())
             self._look(it, shard)
 
@@ -425,20 +425,8 @@ class Desk:
         key = (it.shard, it.message_id)
         if self.open.pop(key, None) is not None:
             self.done[key] = it
-            self._say_done(it)
         while len(self.done) > SETTLED_KEPT:
             self.done.popitem(last=False)
-
-    def _say_done(self, it: Condemned) -> None:
-        for violation in it.violations.values():
-            log.debug(
-                "violation_settled",
-                violation_id=violation.violation_id,
-                message_id=it.message_id,
-                partition=it.shard,
-                status=violation.status.value,
-                places=it.settled.get(violation.violation_id, 0),
-            )
 
     def _say_withdrawn(self, it: Condemned, shard: Shard) -> None:
         for violation in it.violations.values():

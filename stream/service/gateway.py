@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 from stream.pushkit.client import PushKit
@@ -25,12 +25,15 @@ class Keys:
         named = [settings.key_file, *(own.key_file for own in settings.apps.values())]
         files = {path for path in named if path is not None}
         now_s = clock.now_ms() / 1000
+        self._known: dict[str, Bearer | None] = {}
         self._bearers: Mapping[Path, Bearer] = {path: Bearer(load_key(path), now_s) for path in sorted(files)}
 
     def of(self, client_id: str) -> Bearer | None:
         """The app's bearer; None: no key file is set for it."""
-        path = self._settings.app(client_id).key_file
-        return self._bearers.get(path) if path is not None else None
+        if client_id not in self._known:
+            path = self._settings.app(client_id).key_file
+            self._known[client_id] = self._bearers.get(path) if path is not None else None
+        return self._known[client_id]
 
     def keyless(self, client_id: str) -> str | None:
         """Why an app cannot call, for people; None: it has a key."""

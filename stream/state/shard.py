@@ -163,10 +163,21 @@ class Shard:
             return 1  # not known yet, but not nothing
         return self._ranges[topic].unread(floor, self.live_start[topic])
 
+    @property
+    def past_is_read(self) -> bool:
+        """Whether all violations and results within retention have been read."""
+        back = self.read_back_ms
+        return back.get(Topic.VIOLATIONS) == EVERYTHING == back.get(Topic.RESULTS)
+
     def read_back_to(self, since_ms: float) -> bool:
         """Whether all violations and results from that time on have been read."""
         back = self.read_back_ms
         return back.get(Topic.VIOLATIONS, 0.0) <= since_ms and back.get(Topic.RESULTS, 0.0) <= since_ms
+
+    def events_read_from(self, offset: int) -> bool:
+        """Whether all violation events from that offset on have been read."""
+        read = self._ranges[Topic.VIOLATIONS]
+        return not read.gaps(offset, read.top)
 
     def _stored_ranges(self, topic: Topic) -> Ranges:
         stored = self._store.get(keys.of_topic(b"R", self.number, topic))

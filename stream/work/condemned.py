@@ -53,6 +53,7 @@ class Condemned:
         "arrived_s",
         "counted",
         "digest",
+        "first_offset",
         "found",
         "matched",
         "message_id",
@@ -63,8 +64,10 @@ class Condemned:
         "settled",
         "severity",
         "shard",
+        "since_ms",
         "standing",
         "under_way",
+        "unmarked",
         "violations",
         "walk",
         "wanted",
@@ -79,6 +82,10 @@ class Condemned:
         self.standing: list[Violation] = []
         """The violations that stand, by first offset: a place is called under the first that still has it open."""
         self.severity = Severity.LOW
+        self.since_ms = 0
+        """All violations and results from this time on must have been read before it may be acted on."""
+        self.first_offset = 0
+        """Where its first event stands."""
         self.said: set[str] = set()
         """Ids of results without places (NOT_FOUND, WITHDRAWN) that are on their way or known to be delivered."""
         self.under_way: dict[int, list[Span]] = {}
@@ -92,6 +99,8 @@ class Condemned:
         self.app: str | None = None
         """The app of the send seen last; most messages have one only."""
         self.counted = False
+        self.unmarked = False
+        """Nobody can have marked anything of it yet: its first event has just come, and all results were read before."""
         self.walk: Walk | None = None
         """The last pass, or the one that is running."""
         self.packer = Packer()
@@ -106,20 +115,12 @@ class Condemned:
         self.violations = violations
         self.standing = [each for each in violations.values() if each.stands]
         self.severity = max((each.severity for each in self.standing), default=Severity.LOW)
+        self.since_ms = min(each.since_ms for each in violations.values()) - RESULTS_SLACK_MS
+        self.first_offset = min(each.first_offset for each in violations.values())
 
     def stands(self, violation: Violation) -> bool:
         """Whether this violation, as it is now, still is one to act on."""
         return violation.violation_id in self.violations and self.violations[violation.violation_id].stands
-
-    @property
-    def since_ms(self) -> int:
-        """All violations and results from this time on must have been read before it may be acted on."""
-        return min(each.since_ms for each in self.violations.values()) - RESULTS_SLACK_MS
-
-    @property
-    def first_offset(self) -> int:
-        """Where its first event stands."""
-        return min(each.first_offset for each in self.violations.values())
 
     @property
     def idle(self) -> bool:
