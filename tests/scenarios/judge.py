@@ -105,8 +105,9 @@ def _every_place_is_covered_exactly_once(case: Case) -> Iterator[str]:
             found = spans.pop((sent.partition, sent.offset), [])
             if wrong := _not_tiled(found, len(sent.send.tokens), whole=it.stands):
                 yield f"{name}, send {sent.partition}/{sent.offset} of {len(sent.send.tokens)} tokens: {wrong}"
-        for place in spans:
-            yield f"{name}: covers {place}, which is no send of its message"
+        for place, found in spans.items():
+            if any(start < end for start, end in found):  # an unreadable send has a part without places
+                yield f"{name}: covers {place}, which is no send of its message"
 
 
 def _not_tiled(spans: list[tuple[int, int]], places: int, *, whole: bool) -> str | None:
