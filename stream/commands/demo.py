@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kafka", action="store_true", help="on a real Apache Kafka, fetched and started for it (extra: kafka)"
     )
     parser.add_argument("--seed", type=int, default=1, help="another one tells another story (default %(default)s)")
-    parser.add_argument("--sends", type=int, default=2_000, metavar="N", help="records to send (default %(default)s)")
+    parser.add_argument("--sends", type=int, default=1_500, metavar="N", help="records to send (default %(default)s)")
     parser.add_argument(
         "--violations", type=int, default=400, metavar="N", help="findings among them (default %(default)s)"
     )

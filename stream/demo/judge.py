@@ -103,6 +103,7 @@ class _Trial:
             else:
                 said[result.outcome] += 1
         yield from self._words(said)
+        yield from self._totals(results)
         for number, covered in self._covered.items():
             yield from self._counted(self._plan.sends[number], covered)
 
@@ -161,6 +162,13 @@ class _Trial:
                 yield self._breach(Kind.STRANGE, f"a {outcome.value} that nothing explains")
             elif times > 1:
                 yield self._breach(Kind.STRANGE, f"{outcome.value} is said {times} times")
+
+    def _totals(self, results: list[RevokeResult]) -> Iterator[Breach]:
+        """Results count what is settled so far; the last of them has all, in whatever order they were read."""
+        places = self._plan.places(self._expected)
+        settled = max((result.violation_tokens_settled for result in results), default=0)
+        if results and settled != places:
+            yield self._breach(Kind.STRANGE, f"its results count {settled} places as settled, not {places}")
 
     def _counted(self, send: PlannedSend, covered: Counter[int]) -> Iterator[Breach]:
         missing = send.token_count - len(covered)

@@ -35,7 +35,7 @@ def letter(bad: BadRecord) -> DeadLetter:
 
 
 def _results(plan: Plan, expected: Expected) -> Iterator[RevokeResult]:
-    numbers = count()
+    numbers, settled = count(), 0
     for outcome in expected.says:
         yield result(expected, f"{expected.violation_id}/{next(numbers)}", outcome)
     for send in (plan.sends[number] for number in expected.sends):
@@ -47,7 +47,9 @@ def _results(plan: Plan, expected: Expected) -> Iterator[RevokeResult]:
             called = 0 if bad or expected.ending is not Ending.REVOKED else places
             detail = expected.first if outcome is Outcome.ALREADY_REVOKED else None
             name = f"{expected.violation_id}/{next(numbers)}"
-            yield result(expected, name, outcome, (part,), called, rejected, detail)
+            settled += places
+            covering = result(expected, name, outcome, (part,), called, rejected, detail)
+            yield covering._replace(violation_tokens_settled=settled)
 
 
 def _runs(send: PlannedSend) -> Iterator[tuple[int, int]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from itertools import chain
 
 import pytest
 
+from stream.commands import demo
 from stream.demo.author import MIN_SENDS, MIN_VIOLATIONS, write
 from stream.demo.plan import APPS, Ending, Plan, PlannedEvent, PlannedSend, fullest_bytes
+from stream.demo.stage import MOCK_KEEPS_BYTES, PARTITIONS
 from stream.model import Outcome, SettingsError, Status
 
 SIZES = [(MIN_SENDS, MIN_VIOLATIONS), (100, 50), (500, 200), (2_000, 400), (4_000, 2_000)]
@@ -110,6 +113,15 @@ def test_a_size_that_makes_no_story_is_refused_with_the_flag_that_is_wrong(sends
     """Exit 2, one sentence."""
     with pytest.raises(SettingsError, match=r"--(sends|violations) \d+: "):
         write(1, sends, violations, 12.0)
+
+
+def test_what_is_played_by_default_fits_into_the_embedded_broker_for_any_seed() -> None:
+    """``unpush demo --seed``: no other number has to be changed with it."""
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    default = parser.parse_args([])
+    plans = (write(seed, default.sends, default.violations, demo.SPAN_S) for seed in range(100))
+    assert max(fullest_bytes(plan, PARTITIONS) for plan in plans) < MOCK_KEEPS_BYTES
 
 
 def test_the_fullest_partition_grows_with_the_story_and_shrinks_with_partitions() -> None:

@@ -125,6 +125,12 @@ def test_a_result_must_name_the_refused_tokens_and_the_other_violation_and_the_r
     assert kinds(replaced(found, revoked, revoked._replace(tokens_revoked=0))) == {Kind.STRANGE}
 
 
+def test_totals_that_never_reach_the_last_place_are_noticed(found: Evidence) -> None:
+    """Contract, RevokeResult: settled including this result."""
+    own = of(one(Ending.NOT_REVOCABLE), list(found.results))
+    assert kinds(replaced(found, own, own._replace(violation_tokens_settled=0))) == {Kind.STRANGE}
+
+
 def test_a_result_for_a_send_of_another_message_or_none_at_all_is_strange(found: Evidence) -> None:
     own = of(one(Ending.REVOKED), list(found.results))
     other = of(one(Ending.NOT_REVOCABLE), list(found.results)).sends
