@@ -146,7 +146,8 @@ class Standing:
 
 
 class Appetite:
-    """How many records to ask for next: a batch is bounded by bytes as well, and a send may have 200 of them or a million."""
+    """How many records to ask for next: a batch is bounded by bytes as well, and a send may have 200 of them or a
+    million."""
 
     __slots__ = ("_mean_bytes",)
 

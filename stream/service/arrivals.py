@@ -61,6 +61,7 @@ class Arrivals:
         """Made inside the running loop; ``tail`` and ``past`` are set before the member starts."""
         self.tail: Tail
         self.past: Past
+        self.failed: Callable[[Exception], None]
         self.came = 0
         """How often shards have come; 0: never yet."""
         self._store, self._topics = store, topics
@@ -115,7 +116,11 @@ class Arrivals:
         return None
 
     def _remember(self, shard: Shard) -> None:
-        self._loop.run_in_executor(None, self._load, shard)
+        self._loop.run_in_executor(None, self._load, shard).add_done_callback(self._loaded)
+
+    def _loaded(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and isinstance(error := done.exception(), Exception):
+            self.failed(error)
 
     def _load(self, shard: Shard) -> None:
         """Condemn again what the store knows, a thousand at a time; the desk looks at each in the background."""

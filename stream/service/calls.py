@@ -31,6 +31,11 @@ from stream.work.retry import Due
 CROWDED: Final = 16
 """An app with this many times the calls in flight under way is planned no further; more than a healthy app ever has."""
 
+FEW: Final = 128
+"""With so few parcels in the lanes there is room to plan, whatever they are."""
+
+MAX_BODY_BYTES: Final = 512_000
+
 log = structlog.get_logger(__name__)
 
 
@@ -142,7 +147,9 @@ class Calls:
     # --- what the desk asks
 
     def ready(self, severity: Severity) -> int:
-        """Parcels of this severity and above that could be called now."""
+        """Parcels of this severity and above that could be called now, or somewhat more."""
+        if self._lanes.size < FEW:
+            return self._lanes.size
         return self._lanes.ready(severity, lambda app: self.app(app).waits_for is not None)
 
     def crowded(self) -> bool:
@@ -161,6 +168,11 @@ class Calls:
     def waiting(self) -> int:
         """Parcels that wait for a call or a retry."""
         return self._lanes.size + len(self._due)
+
+    @property
+    def few(self) -> bool:
+        """Whether the lanes run low."""
+        return self._lanes.size < FEW
 
     def depth(self, severity: Severity) -> int:
         """Parcels in one lane."""
@@ -218,6 +230,10 @@ class Calls:
         if len(parcel.tokens) > app.largest_call:
             self.cut(parcel, app.largest_call)
             return
+        body = encode_body(parcel.notify_id or 0, parcel.tokens)
+        if len(body) > MAX_BODY_BYTES and len(parcel.tokens) > 1:  # tokens full of what JSON escapes
+            self.cut(parcel, (len(parcel.tokens) + 1) // 2)
+            return
         now_s = self._clock.monotonic_s()
         app.leaves(len(parcel.tokens), now_s)
         parcel.started_at_ms = parcel.started_at_ms or self._clock.now_ms()
@@ -228,7 +244,6 @@ class Calls:
         parcel.attempts += 1
         self.in_flight.add(parcel)
         try:
-            body = encode_body(parcel.notify_id or 0, parcel.tokens)
             reply = await self._gateway.revoke(app, parcel, body)
         finally:
             self.in_flight.discard(parcel)

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
+from stream.model import BadRecord, Outcome, RegistryDown, Severity
 from stream.service.sorting import Sorter
 from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredEvent, StoredSend
@@ -86,6 +86,7 @@ class Desk:
         self._parked: dict[str, list[Condemned]] = {}
         self._later: list[Condemned] = []
         self._backlog: list[tuple[int, int, int, int, bytes]] = []
+        self._unread: list[tuple[int, int, int, int, bytes]] = []
         self._missing: list[tuple[float, int, Condemned]] = []
 
     # --- shards come and go
@@ -127,7 +128,10 @@ class Desk:
         if shard is None:
             return
         for digest, event, known in came:
-            self._event(shard, digest, event, known, now_s)
+            try:
+                self._event(shard, digest, event, known, now_s)
+            except RegistryDown:  # an older event of the message cannot be read now: all of it is looked at later
+                self.remembered(number, [(event.event.severity, event.timestamp_ms, digest)])
 
     def _event(self, shard: Shard, digest: bytes, event: Event, known: bool, now_s: float) -> None:
         key = (shard.number, event.event.message_id)
@@ -265,7 +269,8 @@ class Desk:
     def step(self, now_s: float) -> bool:
         """Plan a little of the most severe message that waits. False: nothing to do, or the lanes are full for it."""
         if self._backlog and (not self._plans or self._backlog[0][0] < self._plans[0][0]):
-            return self._recall(now_s)
+            self._recall(now_s)
+            return True
         if not self._plans:
             return False
         it = self._plans[0][3]
@@ -311,10 +316,15 @@ class Desk:
         for it in self._later:
             self._plan(it)
         self._later = []
+        for remembered in self._unread:
+            heapq.heappush(self._backlog, remembered)
+        self._unread = []
 
-    def _recall(self, now_s: float) -> bool:
-        """Look at a message that the store remembers as condemned. False: the registry is needed and does not answer."""
-        *_, number, digest = self._backlog[0]
+    def _recall(self, now_s: float) -> None:
+        """Look at a message that the store remembers as condemned; later, where a registry is needed and does not
+        answer."""
+        remembered = heapq.heappop(self._backlog)
+        *_, number, digest = remembered
         shard = self.shards.get(number)
         by_message: dict[str, list[Event]] = {}
         try:
@@ -322,11 +332,10 @@ class Desk:
                 event = self._read_event(stored)
                 by_message.setdefault(event.event.message_id, []).append(event)
         except RegistryDown:
-            return False
-        heapq.heappop(self._backlog)
+            self._unread.append(remembered)
+            return
         if shard is not None:
             self._reopen(shard, digest, by_message, now_s)
-        return True
 
     def _reopen(self, shard: Shard, digest: bytes, by_message: dict[str, list[Event]], now_s: float) -> None:
         for message_id, events in by_message.items():

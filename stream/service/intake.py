@@ -67,7 +67,7 @@ class Intake:
         """``by_time``: the sends' record times are the broker's."""
         self.shards: dict[int, Shard] = {}
         self.agreement = {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()}
-        self.stored = {topic: 0 for topic in Topic}
+        self.stored = dict.fromkeys(Topic, 0)
         """Records taken in so far."""
         self.dead: dict[tuple[Topic, str], int] = {}
         """Dead letters so far, by topic and reason."""
@@ -96,7 +96,8 @@ class Intake:
 
     @staticmethod
     def _patiently(write: Callable[[], int]) -> int:
-        """Write, and where the store is only busy wait a little: reading anew would cost more. Raises as the shard does."""
+        """Write, and where the store is only busy wait a little: reading anew would cost more. Raises as the shard
+        does."""
         for _ in range(STALL_TRIES):
             try:
                 return write()

@@ -20,6 +20,9 @@ from stream.work.retry import backoff_s
 if TYPE_CHECKING:
     from stream.service.calls import Calls
 
+REFUSED_WAIT_S: Final = 10.0
+"""How long a call whose tokens were all refused stays behind the others, so that the next probe is one of them."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -71,13 +74,14 @@ class Replies:
             log.error(
                 "call_refused", client_id=app.client_id, code=reply.code, detail=reply.detail, tokens=len(parcel.tokens)
             )
-        if app.refuse(len(parcel.tokens)):
-            self._pause(parcel, app, reply)
+        before, parcel.refused_at = parcel.refused_at, app.accepted_calls
+        proven = before is not None and before < app.accepted_calls  # others were accepted meanwhile: it is the tokens
+        if not proven and app.refuse(len(parcel.tokens)):
+            self._pause(parcel, app, reply, wait_s=REFUSED_WAIT_S)
             return
         self._calls.finish(parcel, _ending(Outcome.FAILED, 0, _rejected(parcel, reply), reply))
 
     def _split(self, parcel: Parcel, app: App, reply: Reply) -> None:
-        parcel.refusals += 1
         self._calls.cut(parcel, (len(parcel.tokens) + 1) // 2)
 
     def _smaller(self, parcel: Parcel, app: App, reply: Reply) -> None:
@@ -101,11 +105,11 @@ class Replies:
         first_s, longest_s = self._settings.retry_first_s, self._settings.retry_longest_s
         return backoff_s(parcel.attempts, first_s, longest_s, reply.retry_after_s, self._random)
 
-    def _pause(self, parcel: Parcel, app: App, reply: Reply) -> None:
+    def _pause(self, parcel: Parcel, app: App, reply: Reply, wait_s: float = 0.0) -> None:
         reason = f"{reply.code or reply.http_status}: {reply.detail or reply.verdict.value}"
         if app.pause(reason, self._clock.monotonic_s()):
             log.error("app_paused", client_id=app.client_id, why=reason)
-        self._calls.again(parcel, 0.0)
+        self._calls.again(parcel, wait_s)
 
 
 def _rejected(parcel: Parcel, reply: Reply) -> tuple[RejectedToken, ...]:

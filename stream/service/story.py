@@ -111,7 +111,7 @@ class Service:
             self.outbox,
             self.clock,
             self.names[Topic.SENDS],
-            self._kick.set,
+            self._settled_one,
             lambda: self.tail.behind,
             dry=self.dry,
         )
@@ -189,7 +189,12 @@ class Service:
             self.failed,
         )
         self.membership = Membership(properties.member(self.settings), self.names, take, self.arrivals, self.failed)
-        self.arrivals.tail, self.arrivals.past = self.tail, self.past
+        self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
+
+    def _settled_one(self) -> None:
+        """Let the desk plan again, but not for every single place in lanes that are full."""
+        if self.calls.few:
+            self._kick.set()
 
     # --- what threads tell
 
@@ -314,7 +319,6 @@ class Service:
             self.disagreement = self._disagree()
             self.desk.missing(self.clock.monotonic_s(), self._can_tell)
             self.desk.unpark()
-            self._kick.set()
             if self.desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so
                 self._kick.set()
             now_s = self._loop.time()

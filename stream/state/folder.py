@@ -52,6 +52,8 @@ def _stamped(path: Path, retention_ms: int, partitions: int) -> int:
     if stamp is None:
         stamp = {"version": VERSION, "bucket_ms": max(1_000, retention_ms // BUCKETS), "partitions": partitions}
         _write(path / "stamp.json", stamp)
+    if stamp["version"] != VERSION:
+        raise StoreCorrupt(f"it was written in format {stamp['version']}, this is format {VERSION}")
     if stamp["partitions"] != partitions:
         raise StartError(
             f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have {partitions}: keys have "

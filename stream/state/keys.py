@@ -14,9 +14,9 @@
     X  ranges            topic           (bucket 0)                     → of these, the ranges in the index
     T  topic ids         topic           (bucket 0)                     → id of the topic the ranges speak of
 
-Numbers are big-endian, so that keys sort by time bucket first. The digest is xxh3-64 of the messageId; two messages with
-one digest are told apart by the value. The prefix is RocksDB's prefix extractor, which its filters use. ``bucket`` is the
-record's timestamp divided by the bucket's width: a whole bucket leaves by ``delete_range``.
+Numbers are big-endian, so that keys sort by time bucket first. The digest is xxh3-64 of the messageId; two messages
+with one digest are told apart by the value. The prefix is RocksDB's prefix extractor, which its filters use.
+``bucket`` is the record's timestamp divided by the bucket's width: a whole bucket leaves by ``delete_range``.
 """
 
 from __future__ import annotations

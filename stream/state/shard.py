@@ -1,15 +1,15 @@
 """One shard as this process holds it: partition p of three topics, what has been read of each, and the fence.
 
-Promised: data and the ranges that speak of it are one batch; after ``fence()`` nothing is written for the shard any more,
-from any thread. Not promised: that another process does not hold it too (the broker decides who owns a partition; a
-frozen owner notices late).
+Promised: data and the ranges that speak of it are one batch; after ``fence()`` nothing is written for the shard any
+more, from any thread. Not promised: that another process does not hold it too (the broker decides who owns a
+partition; a frozen owner notices late).
 
 Where ranges, marks and the fence meet, this order keeps every pair of send and violation together and every settled
-place settled: an event is in the store before its message is *condemned* in memory, and condemned before the stored sends
-are walked; a send is in the store before anybody asks whether its message is condemned. Whichever came second finds the
-first. A result is delivered before its marks are written, and its own range is written with them: after a crash either
-both are there, or the result is read again from its topic. And since every write looks at the fence under the same lock
-that ``fence()`` takes, no thread that was late can touch a shard that has gone.
+place settled: an event is in the store before its message is *condemned* in memory, and condemned before the stored
+sends are walked; a send is in the store before anybody asks whether its message is condemned. Whichever came second
+finds the first. A result is delivered before its marks are written, and its own range is written with them: after a
+crash either both are there, or the result is read again from its topic. And since every write looks at the fence
+under the same lock that ``fence()`` takes, no thread that was late can touch a shard that has gone.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ class Shard:
     ) -> int:
         """Write data and the ranges of offsets it came from, as one batch; ``parts`` are its sends, for the index.
 
-        Gives the batch's number. Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was written,
-        do it again), StoreCorrupt.
+        Gives the batch's number. Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was
+        written, do it again), StoreCorrupt.
         """
         with self._lock:
             self._check()
@@ -252,7 +252,8 @@ class Shard:
         return found
 
     def _next(self, digest: bytes, walk: Walk, most: int) -> list[int]:
-        """Offsets of the message's next sends in the walk's first bucket; finishes the bucket when these are its last."""
+        """Offsets of the message's next sends in the walk's first bucket; finishes the bucket when these are its
+        last."""
         bucket, skip = walk.todo[0], walk.skip
         start = keys.block(self.number, bucket, digest[0], walk.run)
         with self._lock:  # runs, tail and the number of the last batch must be of one moment
@@ -327,3 +328,4 @@ class Shard:
             self._store.drop_bucket(self.number, bucket)
             self._tail.drop(bucket)
             self._buckets = [each for each in self._buckets if each != bucket]
+        self._store.compact_bucket(self.number, bucket)

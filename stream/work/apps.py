@@ -32,6 +32,7 @@ class App:
         "refused",
         "token_limit",
         "_probe_s",
+        "accepted_calls",
     )
 
     def __init__(self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None) -> None:
@@ -45,6 +46,8 @@ class App:
         self.paused_since_s = 0.0
         self.probe_at_s = 0.0
         self.refused = 0
+        """Tokens refused in a row, none accepted between."""
+        self.accepted_calls = 0
         self._probe_s = PROBE_FIRST_S
 
     @property
@@ -85,6 +88,7 @@ class App:
         """A call was accepted, in part at least. True where that ends a pause."""
         ended = self.pause_reason is not None
         self.pause_reason, self.refused = None, 0
+        self.accepted_calls += 1
         return ended
 
     def refuse(self, tokens: int) -> bool:

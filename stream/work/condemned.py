@@ -22,7 +22,8 @@ differ."""
 
 @dataclass(slots=True)
 class Walk:
-    """How far a pass over the stored sends of a message has come: bucket by bucket, in each in the order they were stored."""
+    """How far a pass over the stored sends of a message has come: bucket by bucket, in each in the order they were
+    stored."""
 
     todo: list[int]
     """The buckets still to be walked, the first of them perhaps in part."""

@@ -9,7 +9,7 @@ one parcel or not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -61,8 +61,8 @@ class Parcel:
     newest_ms: int = 0
     """The latest of the same: what giving up counts from."""
     attempts: int = 0
-    refusals: int = 0
-    """How often it was halved to find what spoils it."""
+    refused_at: int | None = None
+    """How many calls of its app had been accepted when all of its tokens were first refused; None: they never were."""
     started_at_ms: int = 0
     last_reason: str | None = None
     owner: Condemned | None = None
@@ -222,7 +222,24 @@ def _note(parcel: Parcel, part: SendPart, timestamp_ms: int) -> None:
 def cut(parcel: Parcel, size: int) -> list[Parcel]:
     """The parcel in pieces of at most ``size`` distinct tokens each; attempts and times are handed on."""
     pieces = [parcel.tokens[i : i + size] for i in range(0, len(parcel.tokens), size)]
-    return [choose(parcel, tokens) for tokens in pieces]
+    return [small for tokens in pieces for small in _within_parts(choose(parcel, tokens))]
+
+
+def _within_parts(parcel: Parcel) -> list[Parcel]:
+    """The parcel in pieces of at most 1,000 send parts: cutting by tokens may have torn a list full of repeats to
+    shreds."""
+    if len(parcel.parts) <= MAX_PARTS:
+        return [parcel]
+    pieces, at = [], 0
+    for i in range(0, len(parcel.parts), MAX_PARTS):
+        parts = parcel.parts[i : i + MAX_PARTS]
+        count = sum(part.token_count for part in parts)
+        places = parcel.places[at : at + count]
+        pieces.append(
+            replace(parcel, parts=parts, places=places, tokens=list(dict.fromkeys(places)), place_count=count)
+        )
+        at += count
+    return pieces
 
 
 def choose(parcel: Parcel, tokens: Sequence[bytes]) -> Parcel:
@@ -236,7 +253,6 @@ def choose(parcel: Parcel, tokens: Sequence[bytes]) -> Parcel:
     piece.place_count = len(piece.places)
     piece.late, piece.oldest_ms, piece.newest_ms = parcel.late, parcel.oldest_ms, parcel.newest_ms
     piece.attempts, piece.started_at_ms, piece.last_reason = parcel.attempts, parcel.started_at_ms, parcel.last_reason
-    piece.refusals = parcel.refusals
     return piece
 
 
