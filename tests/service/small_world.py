@@ -102,6 +102,8 @@ class SmallWorld:
         self.wire = Wire()
         self.called: list[Parcel] = []
         """Every call that was made, also those whose answer was lost."""
+        self.called_knowingly_from = 0
+        """The calls from this one on were made when everything had been read and heard of."""
         self.crowd: set[str] = set()
         self.largest = 1_000
         self._folder, self._dry = folder, dry
@@ -342,6 +344,8 @@ class SmallWorld:
             while self.shard.read_back_ms.get(topic) != EVERYTHING:
                 self.read_past(topic, 1_000)
                 self.tell()
+        self.tell()
+        self.called_knowingly_from = len(self.called)
         for _ in range(10_000):
             if not self._move(how):
                 break
