@@ -95,7 +95,7 @@ class Signals:
     now."""
 
     def __init__(self) -> None:
-        """From now on they are caught; made inside the running loop, by the task to cancel while there is no service."""
+        """From now on they are caught; made inside the loop, by the task to cancel while there is no service."""
         task = asyncio.current_task()
         assert task is not None
         self.stop: Callable[[], object] = task.cancel

@@ -112,7 +112,7 @@ class Arrivals:
             if before is not None and now is not None and before != now:
                 return f"the topic of {topic.name.lower()} was deleted and created again"
             if shard.ranges(topic).top > end:
-                return f"the topic of {topic.name.lower()} ends at {end}, before what was read of it ({shard.ranges(topic).top})"
+                return f"the topic of {topic.name.lower()} ends at {end}, but was read up to {shard.ranges(topic).top}"
         return None
 
     def _remember(self, shard: Shard) -> None:
@@ -183,11 +183,9 @@ class Arrivals:
         for shard in going:
             shard.leaving = True
         self._calls.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers)
-        deadline_s = self._loop.time() + CALLS_WAIT_S
-        while self._loop.time() < deadline_s and any(
-            p.owner and p.owner.shard in numbers for p in self._calls.in_flight
-        ):
-            await asyncio.sleep(0.01)
+        await self._calls.landed(
+            lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers, self._loop.time() + CALLS_WAIT_S
+        )
         await self._outbox.flush(self._loop.time() + RESULTS_WAIT_S)
 
     def _share(self) -> None:
@@ -197,7 +195,7 @@ class Arrivals:
     # --- offsets for lag tools
 
     def positions(self) -> Mapping[Place, int]:
-        """What is read and stored, such that the lag a tool shows is what is still unread, gaps in the past included."""
+        """What is read and stored, such that the lag a tool shows is all that is unread, gaps in the past included."""
         found: dict[Place, int] = {}
         for number, shard in list(self._intake.shards.items()):
             for topic in (Topic.VIOLATIONS, Topic.SENDS):

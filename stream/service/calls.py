@@ -9,6 +9,7 @@ revoking twice is harmless.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
@@ -79,6 +80,7 @@ class Calls:
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._landing = asyncio.Event()
         self._replies = Replies(self, settings, clock, Random())
         self._severities: dict[Parcel, Severity] = {}
 
@@ -247,6 +249,7 @@ class Calls:
             reply = await self._gateway.revoke(app, parcel, body)
         finally:
             self.in_flight.discard(parcel)
+            self._landing.set()
         if parcel in self._severities:
             self._replies.sort(parcel, app, reply)
 
@@ -296,6 +299,14 @@ class Calls:
         for parcel in [each for each in self.in_flight if chosen(each)]:
             if parcel in self._severities:
                 self._leave(parcel)
+
+    async def landed(self, chosen: Callable[[Parcel], bool], deadline_s: float) -> None:
+        """Wait until none of the chosen is in flight, or until the deadline on the loop's clock."""
+        loop = asyncio.get_running_loop()
+        while any(map(chosen, self.in_flight)) and (left_s := deadline_s - loop.time()) > 0:
+            self._landing.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._landing.wait(), left_s)
 
     def stop_starting(self) -> None:
         """Let no further call leave; those in flight go on."""

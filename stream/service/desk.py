@@ -245,7 +245,7 @@ class Desk:
         return shard.past_is_read or (shard.read_back_to(it.since_ms) and shard.events_read_from(it.first_offset))
 
     def _go_on(self, it: Condemned) -> None:
-        """A pass that waited because enough of its parcels were open goes on when they have ended or were taken back."""
+        """A pass that waited because enough of its parcels were open goes on when they have ended."""
         if it.open_parcels < PARCELS_A_MESSAGE:
             self._plan(it)
 

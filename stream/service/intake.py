@@ -247,7 +247,7 @@ class Intake:
 
         for message, error in bad:
             self._to_loop.letter(self._letter(topic, message, error), done)
-        arrived = all([waiting.acquire(timeout=LETTERS_WAIT_S) for _ in bad])
+        arrived = all(waiting.acquire(timeout=LETTERS_WAIT_S) for _ in bad)
         if failed or not arrived:
             why = failed[0].str() if failed else f"no answer within {LETTERS_WAIT_S} s"
             raise DeadLettersDown(f"the dead-letter topic takes nothing: {why}")

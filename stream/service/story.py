@@ -375,8 +375,7 @@ class Service:
         log.info("draining", calls_in_flight=len(self.calls.in_flight), drain_s=self.settings.shutdown.drain_s)
         deadline_s = self._loop.time() + self.settings.shutdown.drain_s
         self.calls.stop_starting()
-        while self.calls.in_flight and self._loop.time() < deadline_s:
-            await asyncio.sleep(0.01)
+        await self.calls.landed(lambda _: True, deadline_s)
         with contextlib.suppress(UnpushError):
             await self.outbox.flush(deadline_s)
         await asyncio.to_thread(self._stop_readers)

@@ -56,9 +56,9 @@ def _stamped(path: Path, retention_ms: int, partitions: int) -> int:
         raise StoreCorrupt(f"it was written in format {stamp['version']}, this is format {VERSION}")
     if stamp["partitions"] != partitions:
         raise StartError(
-            f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have {partitions}: keys have "
-            "moved, so earlier sends would not meet later violations; give the topics their former count, or, accepting that, remove the "
-            "folder and start again"
+            f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have "
+            f"{partitions}: keys have moved, so earlier sends would not meet later violations; give the topics their "
+            "former count, or, accepting that, remove the folder and start again"
         )
     return stamp["bucket_ms"]
 

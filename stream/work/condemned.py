@@ -101,7 +101,7 @@ class Condemned:
         """The app of the send seen last; most messages have one only."""
         self.counted = False
         self.unmarked = False
-        """Nobody can have marked anything of it yet: its first event has just come, and all results were read before."""
+        """Nobody can have marked anything of it yet: its first event has just come, all results were read before."""
         self.walk: Walk | None = None
         """The last pass, or the one that is running."""
         self.packer = Packer()

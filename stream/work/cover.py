@@ -19,7 +19,7 @@ class Kind(IntEnum):
     """What a mark says of its places; of several marks on one place, the higher counts for another violation."""
 
     GIVEN_UP = 0
-    """FAILED without a reason for each token: may be tried again, for another violation or a later event of this one."""
+    """FAILED without a reason for each token: tried again for another violation or a later event of this one."""
     NOT_REVOCABLE = 1
     REFUSED = 2
     """FAILED with a reason for each token: refused for good."""
@@ -96,7 +96,7 @@ def still_open(places: int, marks: Sequence[Mark], violation_id: str, again_ms: 
 def known_elsewhere(
     spans: Sequence[Span], marks: Sequence[Mark], violation_id: str
 ) -> tuple[list[tuple[Span, Mark]], list[Span]]:
-    """Of ``spans``: what another violation had revoked or refused for good (with its mark), and what is left to call."""
+    """Of ``spans``: what another violation had revoked or refused for good (with its mark), and what is left."""
     known: list[tuple[Span, Mark]] = []
     left = list(spans)
     others = (m for m in marks if m.violation_id != violation_id and m.kind >= Kind.REFUSED)

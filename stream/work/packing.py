@@ -69,7 +69,8 @@ class Parcel:
     """The condemned message it belongs to, as long as it is under way here."""
 
     def __repr__(self) -> str:
-        return f"Parcel({self.violation.violation_id!r}, {self.client_id!r}, {self.notify_id}, {self.place_count} places, {self.fate})"
+        slot = f"{self.client_id!r}, {self.notify_id}"
+        return f"Parcel({self.violation.violation_id!r}, {slot}, {self.place_count} places, {self.fate})"
 
 
 class _Open:
