@@ -7,7 +7,7 @@ more than the story (timing, order of severities, single scenarios' own expectat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 
@@ -67,9 +67,20 @@ class Case:
 
 
 def breaches(story: Story, book: Book) -> list[str]:
-    """What is wrong, one sentence each."""
-    case = Case(story, book)
+    """What is wrong, one sentence each. What a dry run said beside it does not count."""
+    real = [seen for seen in story.results if seen.result.outcome is not Outcome.DRY_RUN]
+    case = Case(replace(story, results=real), book)
     return list(chain.from_iterable(_limited(rule, case) for rule in RULES))
+
+
+def dry_breaches(story: Story) -> list[str]:
+    """The same of a dry run: its DRY_RUN results list each place exactly once, as the real ones would."""
+    dry = [
+        seen._replace(result=seen.result._replace(outcome=Outcome.REVOKED))
+        for seen in story.results
+        if seen.result.outcome is Outcome.DRY_RUN
+    ]
+    return list(_limited(_every_place_is_covered_exactly_once, Case(replace(story, results=dry), Book())))
 
 
 def _limited(rule: Callable[[Case], Iterator[str]], case: Case) -> Iterator[str]:

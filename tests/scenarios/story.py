@@ -161,6 +161,8 @@ class Progress:
     """How far a scenario has come, counted as results arrive; exactness is the judge's."""
 
     covered: Counter[Name] = field(default_factory=Counter)
+    dry: Counter[Name] = field(default_factory=Counter)
+    """What a dry run would have covered."""
     bare: set[tuple[Name, Outcome]] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
 
@@ -170,7 +172,9 @@ class Progress:
         if result.result_id in self._known:
             return
         self._known.add(result.result_id)
-        if result.outcome.covers:
+        if result.outcome is Outcome.DRY_RUN:
+            self.dry[seen.name] += sum(part.token_count for part in result.sends)
+        elif result.outcome.covers:
             self.covered[seen.name] += sum(part.token_count for part in result.sends)
         else:
             self.bare.add((seen.name, result.outcome))

@@ -16,7 +16,12 @@ from stream.wire.primitives import long, text
 from stream.wire.wire import Wire
 from tests.scenarios.town import LETTERS, SENDS, VIOLATIONS, Town
 
-OWN_HEADERS: list[tuple[str, bytes | None]] = [("x-request", b"\x00\xff"), ("twice", b"1"), ("twice", b"2"), ("none", None)]
+OWN_HEADERS: list[tuple[str, bytes | None]] = [
+    ("x-request", b"\x00\xff"),
+    ("twice", b"1"),
+    ("twice", b"2"),
+    ("none", None),
+]
 GIGABYTES = 5 << 30
 
 
@@ -37,7 +42,10 @@ def bad_records(town: Town, wire: Wire) -> Iterator[Bad]:
     head = value[: value.index(b"t" * 60) - 3]  # up to the number of tokens
     event = maker.violation(maker.message_id())
     name, told = event.message_id.encode(), wire.encode_violation(event)
-    for topic, good, own, cuts in ((SENDS, value, key, (1, 9, 12, 20, -40)), (VIOLATIONS, told, name, (1, 9, 12, 20, -1))):
+    for topic, good, own, cuts in (
+        (SENDS, value, key, (1, 9, 12, 20, -40)),
+        (VIOLATIONS, told, name, (1, 9, 12, 20, -1)),
+    ):
         yield Bad(topic, own, b"junk", "wire_format")
         yield Bad(topic, own, b"", "wire_format")
         yield Bad(topic, own, b'{"messageId": "1"}', "wire_format")
@@ -49,7 +57,8 @@ def bad_records(town: Town, wire: Wire) -> Iterator[Bad]:
         yield Bad(topic, own, b"\x00\x00\x00\x00\x07" + good[10:], "unknown_schema")
         yield Bad(topic, own, good + b"\x01\x02\x03", "decode")
         yield Bad(topic, own, good[:10] + long(GIGABYTES) + good[11:], "decode")
-        yield from (Bad(topic, own, good[:cut], "wire_format" if cut in (1, 9) else "decode") for cut in cuts)
+        yield from (Bad(topic, own, good[:cut], "wire_format") for cut in (1, 9))
+        yield from (Bad(topic, own, good[:cut], "decode") for cut in (12, 20, last_cut))
     yield Bad(SENDS, key, head + long(GIGABYTES) + long(60) + b"t" * 60, "decode")
     yield Bad(SENDS, key, head + long(1) + long(GIGABYTES) + b"t" * 60, "decode")
     yield Bad(SENDS, key, head + long(-5) + long(-GIGABYTES) + b"t" * 60, "decode")
@@ -129,7 +138,9 @@ def test_a_send_that_turns_out_unreadable_fails_alone(town: Town) -> None:
         wire.encode_send(maker.send(good[2].head.message_id, [b"\xff\xfe", b"x"])),
         wire.encode_send(maker.send(good[3].head.message_id, 1))[:10] + text(good[3].head.message_id) + long(0) * 8,
     ]
-    bad = [Bad(SENDS, send.head.message_id.encode(), value, "decode") for send, value in zip(good, hidden, strict=False)]
+    bad = [
+        Bad(SENDS, send.head.message_id.encode(), value, "decode") for send, value in zip(good, hidden, strict=False)
+    ]
     town.run().wait_until_it_works()
     town.tell(good)
     told = tell_bad(town, bad)

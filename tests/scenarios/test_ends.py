@@ -8,7 +8,7 @@ import time
 import pytest
 
 from stream.pushkit.simulator import AppFaults, End, Failure, Latency, Shape
-from tests.scenarios.conftest import MakeTown
+from tests.scenarios.conftest import FULL, MakeTown
 from tests.scenarios.judge import repeated
 from tests.scenarios.town import Town
 
@@ -16,7 +16,7 @@ SLOW = AppFaults(latency=Latency(Shape.UNIFORM, low_ms=5, high_ms=80))
 """Slow enough that something is in flight at any moment."""
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(1, 11) if FULL else [2])
 def test_kill_9_at_any_moment_loses_nothing_and_covers_nothing_twice(make_town: MakeTown, seed: int) -> None:
     """Promise 1, through kill -9: every place covered exactly once, two results of one resultId counting once."""
     town = make_town(seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.scenarios.judge import calls_and_fewest
 from tests.scenarios.making import now_ms
 from tests.scenarios.town import Town
 
-AWAY_S = 60 if FULL else 6
+AWAY_S = 60 if FULL else 4
 
 OUTAGES = {
     "refuses": Faults(down=Down.REFUSE, down_for_s=AWAY_S),
@@ -44,6 +45,7 @@ OUTAGES = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_a_gateway_that_is_away_loses_nothing(town: Town, outage: str) -> None:
     """Promise 1, through gateway outage: violations, sends and a restart meanwhile; after it all is revoked."""
@@ -158,9 +160,9 @@ def test_flow_control_is_obeyed_in_the_end(town: Town) -> None:
 def test_our_own_rate_is_never_exceeded(town: Town) -> None:
     """Devices per second per app: Push Kit sees no second with more, and no call is larger than one second's share."""
     rate = 300
-    section = f'push_kit.apps."{APPS[0]}"'
+    own: dict[str, Any] = {f'push_kit.apps."{APPS[0]}"': {"devices_per_second": rate}}
     sends = [town.maker.send(tokens=number, app=APPS[0]) for number in (1_000, 200, *[1] * 300)]
-    town.run(**{section: {"devices_per_second": rate}}).wait_until_it_works()
+    town.run(**own).wait_until_it_works()
     guilty(town, sends)
     town.wait_until_settled()
     town.judge()
