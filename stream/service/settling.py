@@ -74,7 +74,8 @@ class Settling:
         if shard.said(it.digest, name):
             return
         totals = it.totals(violation.violation_id, self.all_read(shard))
-        result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms())
+        said, detail = (Outcome.DRY_RUN, f"would be {outcome.value}") if self._dry else (outcome, None)
+        result = bare_result(violation, said, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
         self._outbox.write(Written(shard, result, None, violation.trace))
 
     def all_read(self, shard: Shard) -> bool:
