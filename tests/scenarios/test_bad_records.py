@@ -42,10 +42,7 @@ def bad_records(town: Town, wire: Wire) -> Iterator[Bad]:
     head = value[: value.index(b"t" * 60) - 3]  # up to the number of tokens
     event = maker.violation(maker.message_id())
     name, told = event.message_id.encode(), wire.encode_violation(event)
-    for topic, good, own, cuts in (
-        (SENDS, value, key, (1, 9, 12, 20, -40)),
-        (VIOLATIONS, told, name, (1, 9, 12, 20, -1)),
-    ):
+    for topic, good, own, last_cut in ((SENDS, value, key, -40), (VIOLATIONS, told, name, -1)):
         yield Bad(topic, own, b"junk", "wire_format")
         yield Bad(topic, own, b"", "wire_format")
         yield Bad(topic, own, b'{"messageId": "1"}', "wire_format")
@@ -63,7 +60,8 @@ def bad_records(town: Town, wire: Wire) -> Iterator[Bad]:
     yield Bad(SENDS, key, head + long(1) + long(GIGABYTES) + b"t" * 60, "decode")
     yield Bad(SENDS, key, head + long(-5) + long(-GIGABYTES) + b"t" * 60, "decode")
     yield Bad(VIOLATIONS, name, _with_status(told, event.reason, 7), "decode")
-    yield Bad(VIOLATIONS, b"", told[:10] + text("v") + text("") + told[12 + len(event.violation_id) :], "decode")
+    rest = told[10 + len(text(event.violation_id)) + len(text(event.message_id)) :]
+    yield Bad(VIOLATIONS, b"", told[:10] + text("v") + text("") + rest, "invalid")
 
 
 def _with_status(told: bytes, reason: str, index: int) -> bytes:
