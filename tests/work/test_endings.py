@@ -1,0 +1,79 @@
+"""Results: their ids are the work's own, and their totals never say complete too early."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.model import Outcome, SendPart
+from stream.work.condemned import Condemned
+from stream.work.endings import Ending, bare_result, result_id
+from stream.work.packing import cut
+from tests.work.making import parcel, result, violation
+
+parts = st.lists(
+    st.builds(SendPart, st.integers(0, 9), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)), max_size=3
+).map(tuple)
+works = st.tuples(
+    st.sampled_from(["v", "w", "v\0", "v;0/1/2+3"]), parts, st.sampled_from(["", "dry", "NOT_FOUND", "WITHDRAWN@3"])
+)
+
+
+@given(works, works)
+def test_an_id_is_the_works_own(
+    one: tuple[str, tuple[SendPart, ...], str], other: tuple[str, tuple[SendPart, ...], str]
+) -> None:
+    """Deterministic: the same work done again after a crash gives the same id; other work another."""
+    ids = [result_id(violation(name), own, word) for name, own, word in (one, other)]
+    assert (ids[0] == ids[1]) == (one == other)
+    assert all(len(each) == 32 for each in ids)
+
+
+def test_the_id_does_not_depend_on_the_outcome_nor_on_the_attempts() -> None:
+    """So that a second try of what was given up takes the first one's place."""
+    first, second = parcel([b"a"]), parcel([b"a"])
+    second.attempts = 7
+    given_up, revoked = result(first, Ending(Outcome.FAILED)), result(second, Ending(Outcome.REVOKED, 1))
+    assert given_up.result_id == revoked.result_id
+
+
+def test_pieces_have_ids_of_their_own() -> None:
+    """A call that is halved has not reached its end: its parts have their own results."""
+    whole = parcel([b"a", b"b", b"c"])
+    ids = {result(each, Ending(Outcome.REVOKED)).result_id for each in (whole, *cut(whole, 2))}
+    assert len(ids) == 3
+
+
+def test_two_messages_with_the_same_violation_id_have_different_ids() -> None:
+    """A violation is named by messageId and violationId together, and so is its resultId."""
+    here = violation()
+    assert result_id(here, (), "") != result_id(here._replace(message_id="other"), (), "")
+
+
+def test_without_a_call_no_tokens_were_asked_for() -> None:
+    """Both 0 without a call; attempts 0: none."""
+    made = parcel([b"a", b"b", b"a"])
+    assert result(made, Ending(Outcome.FAILED, detail="expired")).tokens_requested == 0
+    made.attempts = 1
+    called = result(made, Ending(Outcome.REVOKED, 2))
+    assert (called.tokens_requested, called.tokens_revoked, called.attempts) == (2, 2, 1)
+    assert called.sends == (SendPart(0, 0, 0, 3),)
+
+
+def test_a_result_without_places_has_none() -> None:
+    """NOT_FOUND, HELD and WITHDRAWN have empty ``sends`` and zero counts; clientId null where no send was found."""
+    bare = bare_result(violation(), Outcome.NOT_FOUND, "NOT_FOUND", (0, 0), 5)
+    assert (bare.sends, bare.client_id, bare.tokens_requested, bare.attempts) == ((), None, 0, 0)
+    assert (bare.violation_tokens_matched, bare.violation_tokens_settled) == (0, 0)
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.booleans(), st.booleans())
+def test_totals_are_equal_only_when_all_is_counted_and_read(
+    matched: int, settled: int, counted: bool, all_read: bool
+) -> None:
+    """While stored sends are still being counted or earlier sends unread, matched is at least settled + 1."""
+    it = Condemned(0, "m", b"digest00", 0.0)
+    it.matched, it.settled, it.counted = matched, {"v": settled}, counted
+    said = it.totals("v", all_read)
+    assert said[1] == settled
+    assert said[0] >= max(matched, settled + (0 if counted and all_read else 1))

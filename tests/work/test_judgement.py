@@ -1,0 +1,114 @@
+"""What the events of a violation add up to: the contract's paragraph "Later events of the same violation", sentence by
+sentence."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.model import Severity, Status
+from stream.work.judgement import Event, judge
+from tests.work.making import event
+
+CONFIRMED, WITHDRAWN, APPROVED = Status.CONFIRMED, Status.WITHDRAWN, Status.APPROVED
+
+
+def status_of(*events: Event) -> Status:
+    return judge(events)["v"].status
+
+
+def test_later_events_change_the_status_only() -> None:
+    """Later events of the same violation change its status only."""
+    first = event(1, severity=Severity.HIGH, reason="first", detected_ms=5)
+    later = event(2, WITHDRAWN, severity=Severity.LOW, reason="later", detected_ms=9)
+    found = judge([first, later])["v"]
+    assert (found.severity, found.reason, found.detected_at_ms) == (Severity.HIGH, "first", 5)
+    assert (found.first_offset, found.first_timestamp_ms) == (1, 10)
+
+
+def test_the_later_by_offset_counts_over_the_earlier() -> None:
+    """… the later by offset over the earlier."""
+    assert status_of(event(1), event(2, WITHDRAWN)) is WITHDRAWN
+    assert status_of(event(1), event(2, WITHDRAWN), event(3, APPROVED)) is APPROVED
+    assert status_of(event(1), event(2, APPROVED), event(3, WITHDRAWN)) is WITHDRAWN
+
+
+def test_a_confirmed_counts_only_if_detected_later_than_every_earlier_event() -> None:
+    """… except that a CONFIRMED counts only if its detectedAt is later than that of every earlier event."""
+    withdrawn = event(1, detected_ms=10), event(2, WITHDRAWN, detected_ms=20)
+    for detected_ms, expected in [(9, WITHDRAWN), (10, WITHDRAWN), (20, WITHDRAWN), (21, CONFIRMED)]:
+        assert status_of(*withdrawn, event(3, detected_ms=detected_ms)) is expected
+
+
+def test_a_repeat_does_not_hide_a_later_one_that_counts() -> None:
+    """A repeat changes nothing: what comes after it is judged as if it had not been, but for its detectedAt."""
+    events = event(1, detected_ms=10), event(2, WITHDRAWN, detected_ms=10), event(3, detected_ms=10)
+    assert status_of(*events) is WITHDRAWN
+    assert status_of(*events, event(4, detected_ms=11)) is CONFIRMED
+
+
+def test_a_repeat_asks_for_nothing_again() -> None:
+    """… and changes nothing."""
+    assert judge([event(1, detected_ms=10), event(2, detected_ms=10)]) == judge([event(1, detected_ms=10)])
+
+
+def test_a_confirmed_that_counts_tries_again_what_was_given_up() -> None:
+    """A CONFIRMED that counts … tries again what was given up."""
+    assert judge([event(1, detected_ms=10), event(2, detected_ms=11, time_ms=77)])["v"].again_ms == 77
+
+
+def test_a_confirmed_does_not_undo_an_approval() -> None:
+    """It does not undo APPROVED, only WITHDRAWN does; it does try again."""
+    found = judge([event(1), event(2, APPROVED), event(3, detected_ms=2_000, time_ms=77)])["v"]
+    assert (found.status, found.again_ms) == (APPROVED, 77)
+
+
+def test_approved_without_a_confirmed_confirms() -> None:
+    """APPROVED without a CONFIRMED before it confirms."""
+    assert judge([event(1, APPROVED)])["v"].stands
+    assert judge([event(1, WITHDRAWN), event(2, APPROVED)])["v"].stands
+
+
+def test_each_withdrawal_has_its_own_name_and_a_repeat_of_it_none() -> None:
+    """WITHDRAWN once per withdrawal."""
+    first = event(1), event(2, WITHDRAWN)
+    assert judge(first)["v"].withdrawn_by == 2
+    assert judge([*first, event(3, WITHDRAWN)])["v"].withdrawn_by == 2
+    again = [*first, event(3, detected_ms=2_000), event(4, WITHDRAWN)]
+    assert judge(again)["v"].withdrawn_by == 4
+    assert judge([*first, event(3, detected_ms=2_000)])["v"].withdrawn_by is None
+
+
+def test_violations_come_in_the_order_of_their_first_offsets() -> None:
+    """A call is reported under the first of them by offset."""
+    events = [event(5, violation="a"), event(3, violation="b"), event(4, violation="c"), event(9, violation="b")]
+    assert list(judge(events)) == ["b", "c", "a"]
+
+
+some_events = st.lists(
+    st.tuples(st.sampled_from(Status), st.integers(0, 4), st.sampled_from("vw"), st.integers(0, 50)), max_size=8
+).map(lambda rows: [event(at, s, d, v, time_ms=t) for at, (s, d, v, t) in enumerate(rows)])
+
+
+@given(some_events, st.randoms())
+def test_the_order_of_reading_never_matters(events: list[Event], random: object) -> None:
+    """Order among events of one violation is their offset, never the order of reading."""
+    mixed = list(events)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    assert judge(mixed) == judge(events)
+    assert list(judge(mixed)) == list(judge(events))
+
+
+@given(some_events)
+def test_the_standing_is_what_the_paragraph_says(events: list[Event]) -> None:
+    """The whole paragraph once more, as a person would carry it out with a pencil."""
+    status: dict[str, Status] = {}
+    latest: dict[str, int] = {}
+    for each in events:
+        name, said = each.event.violation_id, each.event
+        repeat = name in status and said.status is CONFIRMED and said.detected_at_ms <= latest[name]
+        kept = status.get(name) is APPROVED and said.status is CONFIRMED
+        if not repeat and not kept:
+            status[name] = said.status
+        latest[name] = max(latest.get(name, 0), said.detected_at_ms)
+    assert {name: each.status for name, each in judge(events).items()} == status
