@@ -70,6 +70,8 @@ def dry(settings: Settings) -> Settings:
     path = settings.store.path
     return replace(
         settings,
+        # The real one has the port; which one this gets, it says when it listens.
+        http=replace(settings.http, listen=settings.http.listen._replace(port=0)),
         kafka=replace(settings.kafka, group_id=f"{settings.kafka.group_id}-dry-run"),
         store=replace(settings.store, path=path.with_name(f"{path.name}-dry-run")),
     )

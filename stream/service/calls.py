@@ -96,13 +96,13 @@ class Calls:
         self._severities[parcel] = severity
         self._wake_one()
 
-    def again(self, parcel: Parcel, wait_s: float) -> None:
-        """Try the parcel again later, if it is still wanted then."""
+    def again(self, parcel: Parcel, wait_s: float, last: bool = False) -> None:
+        """Try the parcel again later, if it is still wanted then; ``last``: behind all others of its app and lane."""
         if not self._wanted(parcel):
             self._leave(parcel)
             return
         if wait_s <= 0:
-            self._lanes.put(parcel, self._severities[parcel])
+            self._lanes.put(parcel, self._severities[parcel], last)
         else:
             self._due.put(parcel, self._clock.monotonic_s() + wait_s)
         self._wake_one()

@@ -14,18 +14,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy as copy
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Final
 
-import structlog
-
-from stream.model import BadRecord, Outcome, RegistryDown, Severity
+from stream.model import BadRecord, Outcome, RegistryDown
+from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
+from stream.service.ways import ArrivedSend, Ways
 from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredEvent, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned, Walk
 from stream.work.endings import Ending
-from stream.work.judgement import Event, Violation, judge
+from stream.work.judgement import Event, judge
 from stream.work.packing import CALL, Parcel
 
 CHUNK_SENDS: Final = 2_000
@@ -36,35 +36,6 @@ PARCELS_A_MESSAGE: Final = 128
 """A campaign plans no further ahead of its calls than this."""
 PARCELS_READY: Final = 256
 """Nor does a lane: what is planned holds its tokens in memory."""
-
-log = structlog.get_logger(__name__)
-
-
-class ArrivedSend(NamedTuple):
-    """A send whose message is condemned, just stored by the batch of that number."""
-
-    digest: bytes
-    batch: int
-    stored: StoredSend
-
-
-class Ways(NamedTuple):
-    """Where the desk hands things to."""
-
-    call: Callable[[Parcel, Severity], None]
-    end: Callable[[Parcel, Ending], None]
-    say: Callable[[Condemned, Violation, Outcome], None]
-    """A result without places: NOT_FOUND, WITHDRAWN."""
-    take_back: Callable[[Callable[[Parcel], bool]], list[Parcel]]
-    """Parcels that wait for a call or a retry and are not to be called after all."""
-    lift: Callable[[Callable[[Parcel], bool], Severity], None]
-    """Parcels that belong to another lane from now on, wherever they are: in a lane, waiting for a retry, in flight."""
-    ready: Callable[[Severity], int]
-    """How many parcels of this severity and above could be called now."""
-    crowded: Callable[[], bool]
-    """Whether some app has so much under way that no more should be planned for it."""
-    has_room: Callable[[str], bool]
-    """Whether this app has not."""
 
 
 class Desk:
@@ -82,11 +53,7 @@ class Desk:
         self._ways = ways
         self._retention_ms = retention_ms
         self._turn = count()
-        self._plans: list[tuple[int, int, int, Condemned]] = []
-        self._parked: dict[str, list[Condemned]] = {}
-        self._later: list[Condemned] = []
-        self._backlog: list[tuple[int, int, int, int, bytes]] = []
-        self._unread: list[tuple[int, int, int, int, bytes]] = []
+        self._plans = Plans()
         self._missing: list[tuple[float, int, Condemned]] = []
 
     # --- shards come and go
@@ -108,8 +75,7 @@ class Desk:
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
         """Messages that the store knows to be condemned: (severity, record time, digest). Each is looked at in the
         background."""
-        for severity, timestamp_ms, digest in found:
-            heapq.heappush(self._backlog, (-severity, -timestamp_ms, next(self._turn), number, digest))
+        self._plans.remember(number, found)
 
     def past_read(self, number: int) -> None:
         """The past of the shard's violations or results has been read a little further back."""
@@ -198,7 +164,7 @@ class Desk:
                 send = self._sorter.read(stored)
             except RegistryDown:
                 it.wanted = True
-                self._later.append(it)
+                self._plans.later(it)
                 continue
             marks = shard.marks(digest, stored.offset, stored.offset).get(stored.offset, [])
             self._sorter.consider(it, shard, stored, send, marks)
@@ -236,7 +202,7 @@ class Desk:
         if it.walking:
             self._go_on(it)
         elif it.wanted and it.standing and not it.under_way:
-            self._plan(it)
+            self._plans.put(it)
         elif it.idle:
             self._rest(it)
 
@@ -247,19 +213,14 @@ class Desk:
     def _go_on(self, it: Condemned) -> None:
         """A pass that waited because enough of its parcels were open goes on when they have ended."""
         if it.open_parcels < PARCELS_A_MESSAGE:
-            self._plan(it)
-
-    def _plan(self, it: Condemned) -> None:
-        if not it.queued:
-            it.queued = True
-            heapq.heappush(self._plans, (-it.severity, -it.first_offset, next(self._turn), it))
+            self._plans.put(it)
 
     # --- the background: one step at a time, so that the loop stays free
 
     @property
     def has_plans(self) -> bool:
         """Whether ``step`` would do something if the lanes had room."""
-        return bool(self._plans or self._backlog)
+        return self._plans.any
 
     @property
     def urgent(self) -> int:
@@ -268,16 +229,15 @@ class Desk:
 
     def step(self, now_s: float) -> bool:
         """Plan a little of the most severe message that waits. False: nothing to do, or the lanes are full for it."""
-        if self._backlog and (not self._plans or self._backlog[0][0] < self._plans[0][0]):
-            self._recall(now_s)
+        if (remembered := self._plans.take_remembered()) is not None:
+            self._recall(remembered, now_s)
             return True
         if not self._plans:
             return False
-        it = self._plans[0][3]
+        it = self._plans.first()
         if it.open_parcels < PARCELS_A_MESSAGE and self._ways.ready(it.severity) >= PARCELS_READY:
             return False
-        heapq.heappop(self._plans)
-        it.queued = False
+        self._plans.take()
         shard = self.shards.get(it.shard)
         if shard is not None and it.open_parcels < PARCELS_A_MESSAGE and self.open.get((it.shard, it.message_id)) is it:
             if self._ready(it, shard):
@@ -293,12 +253,15 @@ class Desk:
             and (app := it.app or self._app_of(it, shard)) is not None
             and not self._ways.has_room(app)
         ):
-            self._parked.setdefault(app, []).append(it)
+            self._plans.park(app, it)
             return
+        self._walk_if_readable(it, shard)
+
+    def _walk_if_readable(self, it: Condemned, shard: Shard) -> None:
         try:
             self._walk(it, shard)
         except RegistryDown:
-            self._later.append(it)
+            self._plans.later(it)
 
     def _app_of(self, it: Condemned, shard: Shard) -> str | None:
         sends = shard.walk(it.digest, shard.new_walk(), 1, 1)
@@ -310,29 +273,19 @@ class Desk:
 
     def unpark(self) -> None:
         """Plan again what waited for an app's room or for the registry, as far as there is room now."""
-        for app in [app for app in self._parked if self._ways.has_room(app)]:
-            for it in self._parked.pop(app):
-                self._plan(it)
-        for it in self._later:
-            self._plan(it)
-        self._later = []
-        for remembered in self._unread:
-            heapq.heappush(self._backlog, remembered)
-        self._unread = []
+        self._plans.go_on(self._ways.has_room)
 
-    def _recall(self, now_s: float) -> None:
+    def _recall(self, remembered: Remembered, now_s: float) -> None:
         """Look at a message that the store remembers as condemned; later, where a registry is needed and does not
         answer."""
-        remembered = heapq.heappop(self._backlog)
-        *_, number, digest = remembered
-        shard = self.shards.get(number)
+        digest, shard = remembered.digest, self.shards.get(remembered.shard)
         by_message: dict[str, list[Event]] = {}
         try:
             for stored in shard.events(digest) if shard is not None else ():
                 event = self._read_event(stored)
                 by_message.setdefault(event.event.message_id, []).append(event)
         except RegistryDown:
-            self._unread.append(remembered)
+            self._plans.unreadable_now(remembered)
             return
         if shard is not None:
             self._reopen(shard, digest, by_message, now_s)
@@ -365,7 +318,7 @@ class Desk:
     def _after_chunk(self, it: Condemned, shard: Shard, walk: Walk) -> None:
         if walk.todo:
             self._issue(it, it.packer.take())
-            self._plan(it)
+            self._plans.put(it)
         else:
             it.end_pass()
             it.unmarked = False
@@ -463,6 +416,9 @@ class Desk:
     def expire(self, now_ms: int) -> None:
         """End what waits for a call though its send or violation has left retention."""
         before_ms = self._sorter.before_ms = now_ms - self._retention_ms
+        for it in self._plans.parked(lambda it: it.first_timestamp_ms < before_ms):
+            if (shard := self.shards.get(it.shard)) is not None:
+                self._walk_if_readable(it, shard)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
             self._ways.end(parcel, Ending(Outcome.FAILED, detail="expired"))
 

@@ -54,8 +54,8 @@ class Gauges:
         service = self._service
         for client_id, why in service.calls.stopped_apps().items():
             yield Note("app_waits", f"app {client_id} makes no calls: {why}")
-        if service.disagreement is not None:
-            yield Note("partitioners_differ", service.disagreement)
+        if service.chores.disagreement is not None:
+            yield Note("partitioners_differ", service.chores.disagreement)
         for topic, left in self.restoring().items():
             if left:
                 yield Note("restoring", f"{service.names[topic]}: {left} offsets of the past are still to be read")
@@ -91,7 +91,7 @@ class Gauges:
             "unpush_restore_remaining_records": {(names[topic],): restoring[topic] for topic in Topic},
             "unpush_standing_partitions": {(names[topic],): standing[topic] for topic in Topic},
             "unpush_dead_letters": {(names[topic], why): n for (topic, why), n in list(intake.dead.items())},
-            "unpush_partitioners_differ": {(): float(self._service.disagreement is not None)},
+            "unpush_partitioners_differ": {(): float(self._service.chores.disagreement is not None)},
         }
 
     def _figures_of_calls(self) -> Figures:
@@ -144,7 +144,7 @@ class Gauges:
             "callsInFlight": len(service.calls.in_flight),
             "outbox": service.outbox.size,
             "openMessages": len(service.desk.open),
-            "partitionersDiffer": service.disagreement,
+            "partitionersDiffer": service.chores.disagreement,
             "storeBytes": service.store.bytes_on_disk(),
         }
 

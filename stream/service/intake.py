@@ -19,9 +19,9 @@ from confluent_kafka import KafkaError, Message
 
 from stream.kafka.reading import DeadLettersDown
 from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
-from stream.service.desk import ArrivedSend
 from stream.service.ledger import entries
 from stream.service.outbox import Letter
+from stream.service.ways import ArrivedSend
 from stream.state import keys
 from stream.state.index import parts, send_keys
 from stream.state.records import pack_event
@@ -53,6 +53,7 @@ class Intake:
 
     def __init__(
         self,
+        shards: dict[int, Shard],
         wire: Wire,
         names: dict[Topic, str],
         partitions: int,
@@ -65,7 +66,7 @@ class Intake:
         now_ms: Callable[[], int],
     ) -> None:
         """``by_time``: the sends' record times are the broker's."""
-        self.shards: dict[int, Shard] = {}
+        self.shards = shards
         self.agreement = {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()}
         self.stored = dict.fromkeys(Topic, 0)
         """Records taken in so far."""

@@ -20,9 +20,6 @@ from stream.work.retry import backoff_s
 if TYPE_CHECKING:
     from stream.service.calls import Calls
 
-REFUSED_WAIT_S: Final = 10.0
-"""How long a call whose tokens were all refused stays behind the others, so that the next probe is one of them."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -77,7 +74,7 @@ class Replies:
         before, parcel.refused_at = parcel.refused_at, app.accepted_calls
         proven = before is not None and before < app.accepted_calls  # others were accepted meanwhile: it is the tokens
         if not proven and app.refuse(len(parcel.tokens)):
-            self._pause(parcel, app, reply, wait_s=REFUSED_WAIT_S)
+            self._pause(parcel, app, reply, last=True)
             return
         self._calls.finish(parcel, _ending(Outcome.FAILED, 0, _rejected(parcel, reply), reply))
 
@@ -105,11 +102,11 @@ class Replies:
         first_s, longest_s = self._settings.retry_first_s, self._settings.retry_longest_s
         return backoff_s(parcel.attempts, first_s, longest_s, reply.retry_after_s, self._random)
 
-    def _pause(self, parcel: Parcel, app: App, reply: Reply, wait_s: float = 0.0) -> None:
+    def _pause(self, parcel: Parcel, app: App, reply: Reply, last: bool = False) -> None:
         reason = f"{reply.code or reply.http_status}: {reply.detail or reply.verdict.value}"
         if app.pause(reason, self._clock.monotonic_s()):
             log.error("app_paused", client_id=app.client_id, why=reason)
-        self._calls.again(parcel, wait_s)
+        self._calls.again(parcel, 0.0, last=last)  # last: so that the next probe is another
 
 
 def _rejected(parcel: Parcel, reply: Reply) -> tuple[RejectedToken, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import structlog
@@ -29,28 +29,27 @@ from stream.kafka.membership import Membership
 from stream.kafka.past import Past
 from stream.kafka.preflight import World
 from stream.kafka.tail import Tail
-from stream.model import StartError, StoreCorrupt, StoreStalled, Topic, UnpushError
+from stream.model import StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
 from stream.service.arrivals import Arrivals, Topics
 from stream.service.calls import Calls
+from stream.service.chores import Chores
 from stream.service.clock import Clock
-from stream.service.desk import Desk, Ways
+from stream.service.desk import Desk
 from stream.service.gateway import KeyedPushKit, Keys
+from stream.service.hearing import Hearing
 from stream.service.intake import Intake, ToLoop
 from stream.service.outbox import Outbox
 from stream.service.pace import GivingWay
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
+from stream.service.ways import Ways
 from stream.settings import Settings
 from stream.state.folder import move_aside, open_folder
-from stream.state.shard import EVERYTHING, Shard
-from stream.wire.partitioners import disagree
+from stream.state.shard import Shard
 from stream.wire.registry import Registry
 from stream.wire.wire import Wire
 
-CHORES_EVERY_S: Final = 0.25
-FLUSH_EVERY_S: Final = 15.0
-EXPIRE_EVERY_S: Final = 5.0
 SLICE_S: Final = 0.003
 """How long the desk plans before the loop turns to calls and replies again."""
 
@@ -67,7 +66,6 @@ class Service:
         self.clock = Clock()
         self.draining = False
         self.failure: Exception | None = None
-        self.disagreement: str | None = None
         self.names = {
             Topic.SENDS: settings.topics.message_sent,
             Topic.VIOLATIONS: settings.topics.violation_detected,
@@ -115,19 +113,24 @@ class Service:
             lambda: self.tail.behind,
             dry=self.dry,
         )
-        self.intake = self._new_intake()
-        self.arrivals = Arrivals(
-            self.store,
-            self._topics(),
-            self.intake,
+        shards: dict[int, Shard] = {}
+        self.hearing = Hearing(shards, self.desk, self.names, self.clock, self._kick.set)
+        self.intake = self._new_intake(shards)
+        clocked = self.clock, retention_ms, bucket_ms
+        self.arrivals = Arrivals(self.store, self._topics(), self.intake, self.desk, self.calls, self.outbox, *clocked)
+        self._set_readers()
+        self.chores = Chores(
             self.desk,
             self.calls,
-            self.outbox,
+            self.store,
+            shards,
+            self.intake.agreement,
             self.clock,
             retention_ms,
-            bucket_ms,
+            ask_end=self.tail.ask_end,
+            kick=self._kick.set,
+            failed=self.failed,
         )
-        self._set_readers()
 
     def _new_desk(self, retention_ms: int) -> Desk:
         calls = self.calls
@@ -144,16 +147,13 @@ class Service:
         sorter = Sorter(self.wire, calls.largest_call, lambda *bad: self.settling.unreadable(*bad))
         return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms)
 
-    def _new_intake(self) -> Intake:
+    def _new_intake(self, shards: dict[int, Shard]) -> Intake:
         return Intake(
+            shards,
             self.wire,
             self.names,
             self.world.partitions,
-            ToLoop(
-                self._from_thread(self.desk.events_came),
-                self._from_thread(self.desk.sends_came),
-                self.outbox.dead_letter,
-            ),
+            ToLoop(self.hearing.events, self.hearing.sends, self.outbox.dead_letter),
             dry=self.dry,
             since_ms=self.settings.join.since_ms,
             by_time=bool(self.world.log_append_time[self.names[Topic.SENDS]]),
@@ -174,18 +174,18 @@ class Service:
         return Topics(self.world.partitions, by_time, ids)
 
     def _set_readers(self) -> None:
-        pace = GivingWay(self.busy)
-        take, lost = self.intake.take, self._lost
-        self.tail = Tail(properties.sends(self.settings), self.names, take, pace, self._at_end, lost, self.failed)
+        pace, take, hearing = GivingWay(self.busy), self.intake.take, self.hearing
+        for_sends, for_past = properties.sends(self.settings), properties.past(self.settings)
+        self.tail = Tail(for_sends, self.names, take, pace, hearing.at_end, hearing.lost, self.failed)
         self.past = Past(
-            properties.past(self.settings),
+            for_past,
             self.names,
             take,
             pace,
-            self._ranges,
-            self._floor_is,
-            self._further,
-            lost,
+            hearing.ranges,
+            hearing.floor_is,
+            hearing.further,
+            hearing.lost,
             self.failed,
         )
         self.membership = Membership(properties.member(self.settings), self.names, take, self.arrivals, self.failed)
@@ -196,67 +196,15 @@ class Service:
         if self.calls.few:
             self._kick.set()
 
-    # --- what threads tell
-
-    def _from_thread(self, tell: Callable[[int, list[Any], float], None]) -> Callable[[int, list[Any]], None]:
-        def on_loop(number: int, came: list[Any]) -> None:
-            tell(number, came, self.clock.monotonic_s())
-            self._kick.set()
-
-        return lambda number, came: self._call_soon(on_loop, number, came)
-
-    def _call_soon(self, call: Callable[..., None], *args: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has closed: we are gone
-            self._loop.call_soon_threadsafe(call, *args)
-
     def busy(self) -> bool:
         """Whether calls are due or violations wait: bulk reading gives way then. From any thread."""
         return bool(self.calls.in_flight or self.desk.urgent or self.outbox.size)
 
-    def _ranges(self, place: tuple[Topic, int]) -> Any:
-        shard = self.intake.shards.get(place[1])
-        return shard.ranges(place[0]) if shard is not None else None
-
-    def _floor_is(self, place: tuple[Topic, int], floor: int) -> None:
-        if (shard := self.intake.shards.get(place[1])) is not None:
-            shard.floor[place[0]] = floor
-
-    def _further(self, place: tuple[Topic, int], back_ms: float) -> None:
-        shard = self.intake.shards.get(place[1])
-        if shard is None:
-            return
-        if place[0] is Topic.SENDS:
-            # Behind the sends themselves, which the desk hears of in the same way: only then is it true for the desk.
-            self._call_soon(shard.read_back_ms.__setitem__, Topic.SENDS, back_ms)
-            return
-        shard.read_back_ms[place[0]] = back_ms
-        self._call_soon(self._past_read, place[1])
-
-    def _past_read(self, number: int) -> None:
-        self.desk.past_read(number)
-        self._kick.set()
-
-    def _lost(self, place: tuple[Topic, int], start: int, end: int) -> None:
-        log.error(
-            "records_gone",
-            topic=self.names[place[0]],
-            partition=place[1],
-            first=start,
-            count=end - start,
-            why="retention removed them",
-        )
-
-    def _at_end(self, place: tuple[Topic, int], since_s: float) -> None:
-        if (shard := self.intake.shards.get(place[1])) is not None:
-            self._call_soon(self._read_to_end, shard, since_s)
-
-    @staticmethod
-    def _read_to_end(shard: Shard, since_s: float) -> None:
-        shard.read_to_end_s = max(shard.read_to_end_s, since_s)
+    # --- what ends it
 
     def failed(self, error: Exception) -> None:
         """Something that the service cannot do without has ended: stop, exit 1. From any thread."""
-        self._call_soon(self._fail, error)
+        self.hearing.call_soon(self._fail, error)
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None and not self.draining:
@@ -278,7 +226,7 @@ class Service:
         self._stop.set()
 
     def _begin(self) -> None:
-        for work in (self.outbox.run(), self._plan(), self._chores(), self.keys.keep_renewed(self.clock)):
+        for work in (self.outbox.run(), self._plan(), self.chores.run(), self.keys.keep_renewed(self.clock)):
             self._task(work)
         for _ in range(self.settings.push_kit.max_in_flight):
             self._task(self.calls.work())
@@ -311,62 +259,6 @@ class Service:
                 await asyncio.wait_for(self._kick.wait(), 0.1)
         else:
             await self._kick.wait()
-
-    async def _chores(self) -> None:
-        flush_s = expire_s = self._loop.time()
-        while True:
-            await asyncio.sleep(CHORES_EVERY_S)
-            self.disagreement = self._disagree()
-            self.desk.missing(self.clock.monotonic_s(), self._can_tell)
-            self.desk.unpark()
-            if self.desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so
-                self._kick.set()
-            now_s = self._loop.time()
-            if now_s >= expire_s + EXPIRE_EVERY_S:
-                expire_s = now_s
-                self._expire()
-            if now_s >= flush_s + FLUSH_EVERY_S:
-                flush_s = now_s
-                await self._loop.run_in_executor(None, self._flush)
-
-    def _expire(self) -> None:
-        now_ms = self.clock.now_ms()
-        self.calls.give_up(now_ms)
-        self.desk.expire(now_ms)
-        before_ms = now_ms - int(self.settings.store.retention_s * 1000) - 60_000
-        for shard in list(self.intake.shards.values()):
-            for bucket in shard.expired_buckets(before_ms):
-                self._loop.run_in_executor(None, self._drop, shard, bucket)
-
-    @staticmethod
-    def _drop(shard: Shard, bucket: int) -> None:
-        with contextlib.suppress(UnpushError):
-            shard.drop_bucket(bucket)
-            log.info("bucket_dropped", partition=shard.number, bucket=bucket)
-
-    def _flush(self) -> None:
-        try:
-            self.store.flush()
-        except StoreStalled as why:
-            log.warning("checkpoint_failed", why=str(why))
-        except StoreCorrupt as why:
-            self.failed(why)
-
-    def _can_tell(self, shard: Shard, arrived_s: float) -> bool:
-        """Whether a message without sends may be called NOT_FOUND: all sends up to now read, and the topics agree on
-        the partitioner."""
-        if self.disagreement is not None or shard.read_back_ms.get(Topic.SENDS) != EVERYTHING:
-            return False
-        if shard.read_to_end_s < arrived_s:
-            self.tail.ask_end((Topic.SENDS, shard.number))
-            return False
-        return True
-
-    def _disagree(self) -> str | None:
-        found = disagree(self.intake.agreement[Topic.SENDS], self.intake.agreement[Topic.VIOLATIONS])
-        if found is not None and self.disagreement is None:
-            log.error("partitioners_differ", why=found)
-        return found
 
     # --- stopping
 

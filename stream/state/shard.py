@@ -323,9 +323,24 @@ class Shard:
 
     def drop_bucket(self, bucket: int) -> None:
         """Let a bucket go; end what is open in it first."""
+        gone = {
+            key[keys.HEAD_BYTES : keys.PREFIX_BYTES] for key, _ in self._store.scan_between(*self._span(b"E", bucket))
+        }
         with self._lock:
             self._check()
             self._store.drop_bucket(self.number, bucket)
             self._tail.drop(bucket)
             self._buckets = [each for each in self._buckets if each != bucket]
         self._store.compact_bucket(self.number, bucket)
+        for digest in gone:
+            self._acquit(digest)
+
+    def _span(self, kind: bytes, bucket: int) -> tuple[bytes, bytes]:
+        return keys.head(kind, self.number, bucket), keys.head(kind, self.number, bucket + 1)
+
+    def _acquit(self, digest: bytes) -> None:
+        """Forget that a message is condemned, if no event of it is left. Under the lock, so that an event that is
+        stored just now is either seen here or condemns its message after this."""
+        with self._lock:
+            if next(iter(self._store.scan(self._prefixes(b"E", digest))), None) is None:
+                self.condemned.discard(digest)

@@ -55,6 +55,7 @@ class Condemned:
         "counted",
         "digest",
         "first_offset",
+        "first_timestamp_ms",
         "found",
         "matched",
         "message_id",
@@ -85,6 +86,7 @@ class Condemned:
         self.severity = Severity.LOW
         self.since_ms = 0
         """All violations and results from this time on must have been read before it may be acted on."""
+        self.first_timestamp_ms = 0
         self.first_offset = 0
         """Where its first event stands."""
         self.said: set[str] = set()
@@ -117,6 +119,7 @@ class Condemned:
         self.standing = [each for each in violations.values() if each.stands]
         self.severity = max((each.severity for each in self.standing), default=Severity.LOW)
         self.since_ms = min(each.since_ms for each in violations.values()) - RESULTS_SLACK_MS
+        self.first_timestamp_ms = min(each.first_timestamp_ms for each in violations.values())
         self.first_offset = min(each.first_offset for each in violations.values())
 
     def stands(self, violation: Violation) -> bool:

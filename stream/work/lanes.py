@@ -12,11 +12,13 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Final
 
 from stream.model import Severity
 from stream.work.packing import Parcel
 
 Allowed = Callable[[str], bool]
+LAST: Final = 2**63
 
 
 class _Lane:
@@ -55,13 +57,14 @@ class Lanes:
         self._turn = count()
         self.size = 0
 
-    def put(self, parcel: Parcel, severity: Severity) -> None:
-        """Let a parcel wait in a lane; its place in the lane is its violation's age."""
+    def put(self, parcel: Parcel, severity: Severity, last: bool = False) -> None:
+        """Let a parcel wait in a lane; its place among its app's is its violation's age, or behind all that are there."""
         lane, app = self._lanes[severity], parcel.client_id or ""
         if app not in lane.apps:
             lane.apps[app] = []
             lane.turns.append(app)
-        heapq.heappush(lane.apps[app], (parcel.violation.first_timestamp_ms, next(self._turn), parcel))
+        age = LAST if last else parcel.violation.first_timestamp_ms
+        heapq.heappush(lane.apps[app], (age, next(self._turn), parcel))
         self.size += 1
 
     def next(self, allowed: Allowed) -> Parcel | None:

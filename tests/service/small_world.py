@@ -25,7 +25,8 @@ from stream.model import (
     Topic,
     ViolationEvent,
 )
-from stream.service.desk import Desk, Ways
+from stream.service.desk import Desk
+from stream.service.ways import Ways
 from stream.service.intake import Intake, ToLoop
 from stream.service.ledger import entries
 from stream.service.outbox import Letter, Written
@@ -161,6 +162,7 @@ class SmallWorld:
 
         to_loop = ToLoop(soon(self.desk.events_came), soon(self.desk.sends_came), self.mailbox.dead_letter)
         return Intake(
+            {},
             self.wire,
             NAMES,
             1,

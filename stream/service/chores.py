@@ -1,0 +1,109 @@
+"""What is done now and then: say what was not found, give up what waited too long, drop old buckets, checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from stream.model import StoreCorrupt, StoreStalled, Topic, UnpushError
+from stream.service.calls import Calls
+from stream.service.clock import Clock
+from stream.service.desk import Desk
+from stream.state.shard import EVERYTHING, Shard
+from stream.state.store import Store
+from stream.wire.partitioners import Agreement, disagree
+
+EVERY_S: Final = 0.25
+FLUSH_EVERY_S: Final = 15.0
+EXPIRE_EVERY_S: Final = 5.0
+DROP_MARGIN_MS: Final = 60_000
+"""A bucket stays so much longer than retention: what was open in it has been ended by then."""
+
+log = structlog.get_logger(__name__)
+
+
+class Chores:
+    """See the module's words. On the event loop; what may block goes to a thread."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        calls: Calls,
+        store: Store,
+        shards: Mapping[int, Shard],
+        agreement: Mapping[Topic, Agreement],
+        clock: Clock,
+        retention_ms: int,
+        *,
+        ask_end: Callable[[tuple[Topic, int]], None],
+        kick: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.disagreement: str | None = None
+        """Why sends and violations do not meet, while their producers use different partitioners."""
+        self._desk, self._calls, self._store, self._shards = desk, calls, store, shards
+        self._agreement, self._clock, self._retention_ms = agreement, clock, retention_ms
+        self._ask_end, self._kick, self._failed = ask_end, kick, failed
+
+    async def run(self) -> None:
+        """For ever; ends by cancellation."""
+        loop = asyncio.get_running_loop()
+        flush_s = expire_s = loop.time()
+        while True:
+            await asyncio.sleep(EVERY_S)
+            self._look()
+            if loop.time() >= expire_s + EXPIRE_EVERY_S:
+                expire_s = loop.time()
+                self._expire(loop)
+            if loop.time() >= flush_s + FLUSH_EVERY_S:
+                flush_s = loop.time()
+                await loop.run_in_executor(None, self._flush)
+
+    def _look(self) -> None:
+        self._see_disagreement()
+        self._desk.missing(self._clock.monotonic_s(), self._can_tell)
+        self._desk.unpark()
+        if self._desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so
+            self._kick()
+
+    def _can_tell(self, shard: Shard, arrived_s: float) -> bool:
+        """Whether a message without sends may be called NOT_FOUND: all sends up to its coming have been read, and the
+        topics agree on the partitioner."""
+        if self.disagreement is not None or shard.read_back_ms.get(Topic.SENDS) != EVERYTHING:
+            return False
+        if shard.read_to_end_s < arrived_s:
+            self._ask_end((Topic.SENDS, shard.number))
+            return False
+        return True
+
+    def _see_disagreement(self) -> None:
+        found = disagree(self._agreement[Topic.SENDS], self._agreement[Topic.VIOLATIONS])
+        if found is not None and self.disagreement is None:
+            log.error("partitioners_differ", why=found)
+        self.disagreement = found
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_ms = self._clock.now_ms()
+        self._calls.give_up(now_ms)
+        self._desk.expire(now_ms)
+        for shard in list(self._shards.values()):
+            for bucket in shard.expired_buckets(now_ms - self._retention_ms - DROP_MARGIN_MS):
+                loop.run_in_executor(None, self._drop, shard, bucket)
+
+    @staticmethod
+    def _drop(shard: Shard, bucket: int) -> None:
+        with contextlib.suppress(UnpushError):
+            shard.drop_bucket(bucket)
+            log.info("bucket_dropped", partition=shard.number, bucket=bucket)
+
+    def _flush(self) -> None:
+        try:
+            self._store.flush()
+        except StoreStalled as why:
+            log.warning("checkpoint_failed", why=str(why))
+        except StoreCorrupt as why:
+            self._failed(why)

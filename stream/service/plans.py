@@ -1,0 +1,105 @@
+"""What waits to be planned: messages in order of severity, those that the store remembers, and those that must wait.
+
+Pure bookkeeping; the desk does the planning.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Final, NamedTuple
+
+from stream.work.condemned import Condemned
+
+UNPARKED_AT_ONCE: Final = 512
+
+
+class Remembered(NamedTuple):
+    """A message that the store knows to be condemned, by its digest; compares by urgency."""
+
+    urgency: int
+    newness: int
+    turn: int
+    shard: int
+    digest: bytes
+
+
+class Plans:
+    """The most severe first, then the newest finding, whose notification is the likeliest to be on a screen."""
+
+    def __init__(self) -> None:
+        self._turn = count()
+        self._heap: list[tuple[int, int, int, Condemned]] = []
+        self._remembered: list[Remembered] = []
+        self._unread: list[Remembered] = []
+        self._parked: dict[str, list[Condemned]] = {}
+        self._later: list[Condemned] = []
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything could be planned now."""
+        return bool(self._heap or self._remembered)
+
+    def put(self, it: Condemned) -> None:
+        """Plan this message in its turn; once, however often it is put."""
+        if not it.queued:
+            it.queued = True
+            heapq.heappush(self._heap, (-it.severity, -it.first_offset, next(self._turn), it))
+
+    def first(self) -> Condemned:
+        """The message whose turn it is."""
+        return self._heap[0][3]
+
+    def take(self) -> Condemned:
+        """Take that message out."""
+        it = heapq.heappop(self._heap)[3]
+        it.queued = False
+        return it
+
+    def remember(self, shard: int, found: Iterable[tuple[int, int, bytes]]) -> None:
+        """Messages to be loaded from the store in their turn: severity, record time (ms), digest."""
+        for severity, timestamp_ms, digest in found:
+            heapq.heappush(self._remembered, Remembered(-severity, -timestamp_ms, next(self._turn), shard, digest))
+
+    def take_remembered(self) -> Remembered | None:
+        """One of those, if none that is in memory is as severe."""
+        if not self._remembered or (self._heap and self._remembered[0].urgency >= self._heap[0][0]):
+            return None
+        return heapq.heappop(self._remembered)
+
+    def unreadable_now(self, remembered: Remembered) -> None:
+        """The registry that is needed to read it does not answer: again after ``go_on``."""
+        self._unread.append(remembered)
+
+    def later(self, it: Condemned) -> None:
+        """The same for a message in memory."""
+        self._later.append(it)
+
+    def park(self, app: str, it: Condemned) -> None:
+        """Let a message wait until its app has room."""
+        self._parked.setdefault(app, []).append(it)
+
+    def parked(self, chosen: Callable[[Condemned], bool]) -> list[Condemned]:
+        """Those that are parked, and chosen; they are parked no more."""
+        found = [it for waiting in self._parked.values() for it in waiting if chosen(it)]
+        for app, waiting in list(self._parked.items()):
+            self._parked[app] = [it for it in waiting if not chosen(it)]
+        return found
+
+    def go_on(self, has_room: Callable[[str], bool]) -> None:
+        """Put back what waited for the registry, and some of what waited for an app that has room now."""
+        for app in [app for app in self._parked if has_room(app)]:
+            waiting = self._parked.pop(app)
+            if waiting[UNPARKED_AT_ONCE:]:
+                self._parked[app] = waiting[UNPARKED_AT_ONCE:]
+            for it in waiting[:UNPARKED_AT_ONCE]:
+                self.put(it)
+        for it in self._later:
+            self.put(it)
+        for remembered in self._unread:
+            heapq.heappush(self._remembered, remembered)
+        self._later, self._unread = [], []
