@@ -21,6 +21,7 @@ AGAIN_S: Final = 0.5
 """How long a partition stands still before it is tried again."""
 LOOK_EVERY_S: Final = 1.0
 
+TRY_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0)
 BATCH_BYTES: Final = 4 << 20
 
 log = structlog.get_logger(__name__)
@@ -201,10 +202,24 @@ class Lag:
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 5.0) -> tuple[int, int]:
-    """The log's start and the end that can be read (below an open transaction). Raises KafkaException."""
+    """The log's start and the end that can be read (below an open transaction), tried again while a broker moves.
+
+    Raises KafkaException when the tries are used up.
+    """
+    for wait_s in TRY_AGAIN_S:
+        try:
+            return _watermarks(consumer, topic, partition, timeout_s)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise
+            log.info("offsets_asked_again", topic=topic, partition=partition, why=error.args[0].str())
+        time.sleep(wait_s)
+    return _watermarks(consumer, topic, partition, timeout_s)
+
+
+def _watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
     found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
     if found is None:
-        raise KafkaException(
-            KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} within {timeout_s} s")
-        )
+        error = KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} within {timeout_s} s")
+        raise KafkaException(error)
     return found

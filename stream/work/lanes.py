@@ -58,7 +58,7 @@ class Lanes:
         self.size = 0
 
     def put(self, parcel: Parcel, severity: Severity, last: bool = False) -> None:
-        """Let a parcel wait in a lane; its place among its app's is its violation's age, or behind all that are there."""
+        """Let a parcel wait in a lane; its place among its app's is its age, or the ``last``."""
         lane, app = self._lanes[severity], parcel.client_id or ""
         if app not in lane.apps:
             lane.apps[app] = []
