@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Message
 
@@ -25,13 +25,14 @@ from stream.model import (
     Topic,
     ViolationEvent,
 )
+from stream.service.clock import Clock
 from stream.service.desk import Desk
-from stream.service.ways import Ways
 from stream.service.intake import Intake, ToLoop
 from stream.service.ledger import entries
-from stream.service.outbox import Letter, Written
+from stream.service.outbox import Letter, Outbox, Written
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
+from stream.service.ways import Ways
 from stream.state.keys import Stamp, digest_of
 from stream.state.shard import EVERYTHING, Shard
 from stream.state.store import Store
@@ -55,7 +56,7 @@ class Record(NamedTuple):
     said: Any
 
 
-class TurnedClock:
+class TurnedClock(Clock):
     """A clock that only the test turns."""
 
     def __init__(self) -> None:
@@ -126,12 +127,12 @@ class SmallWorld:
         self.desk = self._new_desk()
         self.settling = Settling(
             self.desk,
-            self.mailbox,
+            cast(Outbox, self.mailbox),
             self.clock,
             "sends",
             lambda: None,
             lambda: False,
-            dry=self._dry,  # type: ignore[arg-type]
+            dry=self._dry,
         )
         self.intake = self._new_intake()
         self.intake.shards[0] = self.shard
@@ -297,8 +298,8 @@ class SmallWorld:
             self.desk.replaced(parcel, pieces)
             self.waiting += [Waiting(piece, chosen.severity) for piece in pieces]
         elif how == "partial" and len(tokens) > 1:
-            bad = (RejectedToken(tokens[0], "noRight"),)
-            self.settling.end(parcel, Ending(Outcome.PARTIALLY_REVOKED, len(tokens) - 1, bad, 200))
+            first = (RejectedToken(tokens[0], "noRight"),)
+            self.settling.end(parcel, Ending(Outcome.PARTIALLY_REVOKED, len(tokens) - 1, first, 200))
         elif how == "refused":
             bad = tuple(RejectedToken(token, "noRight") for token in tokens)
             self.settling.end(parcel, Ending(Outcome.FAILED, 0, bad, 200))

@@ -177,9 +177,8 @@ class Judge:
                     place = (result.message_id, part.offset, at)
                     if result.outcome is Outcome.ALREADY_REVOKED:
                         assert result.detail in revoked.get(place, set()) - {result.violation_id}
-                    elif result.outcome in (Outcome.REVOKED, Outcome.PARTIALLY_REVOKED):
-                        if tokens[at].decode() not in rejected:
-                            revoked.setdefault(place, set()).add(result.violation_id)
+                    elif result.tokens_revoked and tokens[at].decode() not in rejected:
+                        revoked.setdefault(place, set()).add(result.violation_id)
 
     def said_once(self) -> None:
         """One id, one result: what was said twice, across a crash, was said with the same id and nothing else is."""
