@@ -1,0 +1,346 @@
+"""What the documents say is there: links, tests, commands, pip lines, fields, files; and every example runs."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition, murmur2
+
+from stream.__main__ import COMMANDS
+from stream.brokers.mock import MockKafka
+from stream.model import DeadReason, Outcome, RejectedToken, RevokeResult, SendPart, Severity, Status
+from stream.settings import load_settings
+from stream.wire.registry import Registry
+from stream.wire.wire import Wire
+from tests.wire.schema_registry import SchemaRegistry
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [README, ROOT / "CHANGELOG.md", *DOCS]
+NOT_PROVEN = "not yet proven: issue 5"
+EXAMPLES = (README, ROOT / "docs" / "producers.md", ROOT / "docs" / "results.md")
+
+SENT, FOUND, RESULT = "push.message-sent", "push.violation-detected", "push.revoke-result"
+TOPICS = dict.fromkeys((SENT, FOUND, RESULT), 3)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def scripts() -> dict[str, str]:
+    """Every Python example by the file name in its first line."""
+    found = [block for path in EXAMPLES for block in blocks(path, "python")]
+    return {re.match(r"# (\w+)\.py", block).group(1): block for block in found}  # type: ignore[union-attr]
+
+
+def rows(path: Path) -> list[list[str]]:
+    """The cells of every table row, headings left out."""
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    kept = [line for line, after in pairwise([*lines, ""]) if line.startswith("|") and not ruled(line) | ruled(after)]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in kept]
+
+
+def ruled(line: str) -> bool:
+    """Whether this is the line under a table's headings."""
+    return line.startswith("|--")
+
+
+# --- links and tests that are named
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if "://" in target:
+            continue
+        name, _, heading = target.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        assert there.exists(), target
+        assert not heading or heading in headings(there), target
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    found = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def names_in(path: Path) -> set[str]:
+    """The names of a file's tests, without running it."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in names if name.startswith(("test_", "Test"))}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    """Each row of the page of guarantees names the test that proves it; a test checks that those tests exist."""
+    for file, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", path.read_text("utf-8")):
+        assert test in names_in(ROOT / file), f"{file}::{test}"
+
+
+def test_every_guarantee_names_its_test_or_says_that_there_is_none() -> None:
+    guarantees = rows(ROOT / "docs" / "guarantees.md")
+    assert len(guarantees) > 40
+    for row in guarantees:
+        assert len(row) == 5, row
+        assert ("tests/" in row[-1] and "::" in row[-1]) != (row[-1] == NOT_PROVEN), row
+
+
+def test_the_index_lists_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    assert [path.name for path in DOCS if f"]({path.name})" not in index and path.name != "README.md"] == []
+
+
+# --- commands
+
+
+def commands_told() -> list[list[str]]:
+    """Every `unpush …` in README's code, split into words."""
+    text = README.read_text("utf-8")
+    code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *blocks(README, "sh")])
+    return [line.split() for line in re.findall(r"(?:^|/)unpush ([^#\n]+)", code, re.MULTILINE)]
+
+
+def options_of(name: str) -> set[str]:
+    parser = argparse.ArgumentParser()
+    import_module(f"stream.commands.{name}").add_arguments(parser)
+    return set(parser._option_string_actions)
+
+
+def test_every_command_and_flag_in_the_readme_is_there() -> None:
+    told = commands_told()
+    assert {words[0] for words in told} >= {"run", "demo", "topics", "simulate"}
+    for name, *rest in told:
+        assert name in COMMANDS
+        if flags := {word for word in rest if word.startswith("-")}:
+            assert flags <= options_of(name), name
+
+
+def test_what_the_readme_calls_missing_is_missing() -> None:
+    """So that nobody forgets to strike it from the list."""
+    (bullet,) = re.findall(r"No tools for operators\*\*:(.+?) are not there", README.read_text("utf-8"), re.DOTALL)
+    missing = set(re.findall(r"`(\w+)`", bullet))
+    assert len(missing) == 5
+    assert not missing & set(COMMANDS)
+
+
+def test_every_make_target_in_the_readme_is_there() -> None:
+    targets = set(re.findall(r"\bmake (\w+)", "\n".join(re.findall(r"`([^`\n]+)`", README.read_text("utf-8")))))
+    targets |= set(re.findall(r"^make (\w+)", "\n".join(blocks(README, "sh")), re.MULTILINE))
+    assert {"demo", "test", "check", "bench"} <= targets
+    assert targets <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def made_by(target: str) -> list[str]:
+    """What make would do for a target on a fresh clone, as a person would write it."""
+    if (make := shutil.which("make")) is None:
+        pytest.skip("no make on this machine")
+    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    dry = [make, "-n", "-B", target, "ARGS=", "PYTHON=python3"]
+    said = subprocess.run(dry, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+    said = said.replace(".venv/bin/python -m pip --disable-pip-version-check --quiet", ".venv/bin/pip")
+    lines = [line.split("||")[0].strip() for line in said.splitlines()]
+    return [line for line in lines if not re.match(r"echo|touch|python3 -c|$", line)]
+
+
+def written(index: int) -> list[str]:
+    """One of README's blocks of plain lines, without remarks."""
+    told = [block for block in blocks(README, "sh") if block.startswith("python3 -m venv")][index]
+    return [re.sub(r"\s+# .*$", "", line) for line in told.splitlines()]
+
+
+def test_the_plain_lines_of_the_demo_are_what_make_does() -> None:
+    assert written(0) == made_by("demo")
+
+
+def test_the_plain_lines_of_the_tests_are_what_make_does() -> None:
+    """make installs what the demo needs first; dev.txt has all of that too."""
+    assert set(made_by("test")) - set(written(1)) == {".venv/bin/pip install --require-hashes -r constraints/run.txt"}
+    assert set(written(1)) <= set(made_by("test"))
+    assert written(1)[-1] == made_by("test")[-1]
+
+
+def test_the_settings_in_the_readme_are_accepted(tmp_path: Path) -> None:
+    (text,) = blocks(README, "toml")
+    file = tmp_path / "unpush.toml"
+    file.write_text(text)
+    settings = load_settings(file, {})
+    assert settings.push_kit.app("104729331").key_file == tmp_path / "keys" / "app.json"
+
+
+# --- fields and words
+
+
+@pytest.mark.parametrize(
+    ("schema", "document"),
+    [("MessageSent", "producers.md"), ("ViolationDetected", "producers.md"), ("RevokeResult", "results.md")],
+)
+def test_every_field_is_explained_in_the_schemas_order(schema: str, document: str) -> None:
+    fields = [field["name"] for field in json.loads((ROOT / "schemas" / f"{schema}.avsc").read_text())["fields"]]
+    told = [row[0].strip("`") for row in rows(ROOT / "docs" / document)]
+    assert fields in [told[at : at + len(fields)] for at in range(len(told))]
+
+
+def test_every_outcome_and_every_reason_of_a_dead_letter_is_explained() -> None:
+    results = {row[0].strip("`") for row in rows(ROOT / "docs" / "results.md")}
+    producers = {row[0].strip("`") for row in rows(ROOT / "docs" / "producers.md")}
+    assert {outcome.value for outcome in Outcome} <= results
+    assert {reason.value for reason in DeadReason} | {status.value for status in Status} <= producers
+
+
+def test_the_drawing_of_the_house_has_every_room_and_file() -> None:
+    """Redraw docs/architecture.md, and stream/__init__.py where rooms come or go."""
+    drawn = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    files = {path for path in (ROOT / "stream").rglob("*.py") if path.name != "__init__.py"}
+    missing = [str(path.relative_to(ROOT)) for path in sorted(files) if not re.search(rf"\b{path.stem}\b", drawn)]
+    assert missing == []
+    rooms = {path.parent.name for path in (ROOT / "stream").glob("*/*.py")}
+    assert rooms <= set(re.findall(r"^ +(\w+)/ ", (ROOT / "stream" / "__init__.py").read_text("utf-8"), re.MULTILINE))
+
+
+# --- the examples run
+
+
+@pytest.fixture
+def broker() -> Iterator[MockKafka]:
+    """librdkafka's own, with the contract's topics."""
+    with MockKafka(TOPICS) as mock:
+        yield mock
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where a user would run an example: beside the schemas."""
+    (tmp_path / "schemas").symlink_to(ROOT / "schemas")
+    return tmp_path
+
+
+def start(name: str, place: Path, servers: str = "", registry: str = "") -> subprocess.Popen[str]:
+    """One of the examples as a script, its addresses replaced."""
+    text = scripts()[name].replace("localhost:9092", servers).replace("http://localhost:8081", registry)
+    (place / f"{name}.py").write_text(text)
+    command = [sys.executable, f"{name}.py"]
+    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(name: str, place: Path, servers: str, registry: str = "") -> None:
+    script = start(name, place, servers, registry)
+    said, _ = script.communicate(timeout=30)
+    assert (script.returncode, said) == (0, "")
+
+
+def only_record(servers: str, topic: str) -> Message:
+    """The one record of a topic."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "t", "auto.offset.reset": "earliest"})
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(TOPICS[topic])])
+    found = consumer.consume(2, timeout=2.0) + consumer.consume(1, timeout=0.2)
+    consumer.close()
+    (message,) = found
+    return message
+
+
+def partition_of(key: bytes) -> int:
+    """Where Java would put it."""
+    return int(murmur2(key, TOPICS[FOUND]))
+
+
+def test_what_the_senders_example_writes_is_a_send(broker: MockKafka, place: Path) -> None:
+    run("sender", place, broker.bootstrap_servers)
+    message, wire = only_record(broker.bootstrap_servers, SENT), Wire()
+    wire.check_send(message.key(), message.value())
+    send = wire.send(message.value() or b"")
+    assert send.head[:4] == ("campaign-7", "104729331", 7001, 0)
+    assert send.tokens == (b"token-of-device-1", b"token-of-device-2")
+    assert abs(send.head.sent_at_ms / 1000 - time.time()) < 60
+    assert message.partition() == partition_of(b"campaign-7")
+
+
+def test_what_the_detectors_example_writes_is_a_violation(broker: MockKafka, place: Path) -> None:
+    run("detector", place, broker.bootstrap_servers)
+    message = only_record(broker.bootstrap_servers, FOUND)
+    event = Wire().violation(message.key(), message.value())
+    assert event[:5] == ("finding-1", "campaign-7", Severity.CRITICAL, Status.CONFIRMED, "wrong price")
+    assert message.partition() == partition_of(b"campaign-7")
+
+
+def test_what_the_example_with_a_registry_writes_is_the_same_violation(broker: MockKafka, place: Path) -> None:
+    with SchemaRegistry() as registry:
+        run("confluent", place, broker.bootstrap_servers, registry.url)
+        message = only_record(broker.bootstrap_servers, FOUND)
+        subjects = {"MessageSent": SENT, "ViolationDetected": FOUND, "RevokeResult": RESULT}
+        event = Wire("single-object", Registry(registry.url, subjects)).violation(message.key(), message.value())
+    assert event[:5] == ("finding-1", "campaign-7", Severity.CRITICAL, Status.CONFIRMED, "wrong price")
+    assert (message.value() or b"")[:1] == b"\0"
+
+
+def result(result_id: str, outcome: Outcome, revoked: int) -> RevokeResult:
+    """A result of three places."""
+    rejected = tuple(RejectedToken(f"token-{at}", "illegalToken") for at in range(3 - revoked))
+    parts = (SendPart(0, 5, 0, 3),)
+    head = (result_id, "finding-1", "campaign-7", Severity.HIGH, "wrong price", 1_000, outcome, "104729331", 7001, 0)
+    return RevokeResult(*head, parts, 3, revoked, rejected, 1, 200, "80000000", None, "r", 3, 3, False, 2_000, 3_000)
+
+
+def test_the_readers_example_keeps_the_later_of_two_results_with_one_id(broker: MockKafka, place: Path) -> None:
+    producer, wire = Producer({"bootstrap.servers": broker.bootstrap_servers}), Wire()
+    for each in (
+        result("a", Outcome.FAILED, 0),
+        result("b", Outcome.DRY_RUN, 3),
+        result("a", Outcome.PARTIALLY_REVOKED, 2),
+    ):
+        producer.produce(RESULT, wire.encode_result(each), b"campaign-7", 1)
+    assert producer.flush(20) == 0
+    reader = start("reader", place, broker.bootstrap_servers)
+    try:
+        kept = wait_for_row(place / "audit.db", "PARTIALLY_REVOKED")
+    finally:
+        reader.terminate()
+        said, _ = reader.communicate(timeout=20)
+    assert (kept, said) == ([("a", "campaign-7", "finding-1", "PARTIALLY_REVOKED", 2, 1, 1)], "")
+
+
+def wait_for_row(path: Path, outcome: str) -> list[tuple[Any, ...]]:
+    """All rows, once one has this outcome."""
+    deadline_s = time.monotonic() + 30
+    kept: list[tuple[Any, ...]] = []
+    while time.monotonic() < deadline_s and outcome not in [row[3] for row in kept]:
+        time.sleep(0.1)
+        if path.exists():
+            with sqlite3.connect(path) as table:
+                known = table.execute("SELECT name FROM sqlite_master WHERE name = 'results'").fetchall()
+                kept = table.execute("SELECT * FROM results").fetchall() if known else []
+    return kept
+
+
+def test_the_example_for_versions_reads_what_any_version_wrote(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    names: dict[str, Any] = {}
+    exec(compile(scripts()["versions"], "versions.py", "exec"), names)
+    record = names["read"](Wire().encode_result(result("a", Outcome.REVOKED, 3)))
+    assert (record["resultId"], record["outcome"], record["tokensRevoked"]) == ("a", "REVOKED", 3)
+    assert len(names["WRITTEN"]) >= 2
+    with pytest.raises(KeyError):
+        names["read"](b"\xc3\x01" + bytes(8) + b"x")
