@@ -117,3 +117,16 @@ def test_a_message_without_sends_is_not_found_until_its_send_comes(town: Town) -
     covering = [seen.result for seen in town.story.results if seen.result.sends]
     assert {result.outcome for result in covering} == {Outcome.REVOKED}
     assert all(result.late for result in covering)
+
+
+def test_results_carry_the_trace_of_their_violation(town: Town) -> None:
+    """Results carry the headers of the violation whose names are traceparent and tracestate, and no others."""
+    send = town.maker.send(tokens=2)
+    known, unknown = town.maker.violations([send.head.message_id, town.maker.message_id()])
+    trace = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", b"a=1")]
+    town.run().wait_until_it_works()
+    town.tell(send)
+    town.tell(known, unknown, headers=[*trace, ("x-other", b"1")])
+    town.wait_until_settled()
+    town.judge()
+    assert [list(seen.headers) for seen in town.story.results] == [trace, trace]

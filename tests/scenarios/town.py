@@ -132,14 +132,11 @@ class Town:
 
     # --- producers
 
-    def tell(self, *things: Told | Iterable[Told]) -> None:
+    def tell(self, *things: Told | Iterable[Told], headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Write sends and violations in this order; returns when Kafka has them all."""
         for thing in things:
-            if isinstance(thing, Send | ViolationEvent):
-                self._produce(thing)
-            else:
-                for each in thing:
-                    self._produce(each)
+            for each in (thing,) if isinstance(thing, Send | ViolationEvent) else thing:
+                self._produce(each, headers)
         self.flush()
 
     def flush(self) -> None:
@@ -147,12 +144,12 @@ class Town:
         self._producer.flush(120)
         assert not self._failed, self._failed[:3]
 
-    def _produce(self, thing: Told) -> None:
+    def _produce(self, thing: Told, headers: Sequence[tuple[str, bytes]]) -> None:
         def arrived(error: KafkaError | None, message: Message) -> None:
             self._arrived(thing, error, message)
 
         topic, name, value = self._record(thing)
-        self.put(topic, name.encode(), value, on_delivery=arrived)
+        self.put(topic, name.encode(), value, headers=list(headers), on_delivery=arrived)
 
     def put(self, topic: str, key: bytes | None, value: bytes | None, **rest: Any) -> None:
         """Write any bytes at all."""
