@@ -186,11 +186,11 @@ class Shard:
     # --- the index of sends
 
     def _stored_index(self) -> tuple[int, Ranges]:
-        """The number of the last run, and the ranges of offsets that are in runs."""
+        """The number of the next run, and the ranges of offsets that are in runs."""
         stored = self._store.get(keys.of_topic(b"X", self.number, Topic.SENDS))
         if stored is None:
             return 0, Ranges()
-        return _RUN.unpack_from(stored)[0], Ranges.decode(stored[_RUN.size :])
+        return _RUN.unpack_from(stored)[0] + 1, Ranges.decode(stored[_RUN.size :])
 
     def _fill_tail(self) -> None:
         """Take what is stored and in no run yet into the tail again: the process ended before it came to that."""
