@@ -1,0 +1,38 @@
+"""Shards and what is put into them, for the tests of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stream.model import Topic
+from stream.state import keys
+from stream.state.index import parts, send_keys
+from stream.state.shard import Shard, StoredSend
+from stream.state.store import Store
+
+HOUR_MS = 3_600_000
+T0_MS = 500_000 * HOUR_MS
+
+
+def open_shard(folder: Path, number: int = 0) -> tuple[Store, Shard]:
+    """A store, and one shard of it with buckets of an hour."""
+    store = Store(folder / "db")
+    return store, Shard(number, store, HOUR_MS)
+
+
+def add_sends(shard: Shard, rows: list[tuple[int, str, int, bytes]]) -> int:
+    """One batch of sends, as the intake makes it: offset, message, record time, value; ascending by offset."""
+    digests = [keys.digest_of(message.encode()) for _, message, _, _ in rows]
+    offsets, times = [row[0] for row in rows], [row[2] for row in rows]
+    buckets = [shard.bucket(time) for time in times]
+    span = (offsets[0], offsets[-1] + 1)
+    puts = zip(send_keys(shard.number, buckets, offsets, times, digests), (row[3] for row in rows), strict=True)
+    return shard.add(Topic.SENDS, [span], puts, parts(buckets, offsets, digests, span))
+
+
+def walked(shard: Shard, message: str, most: int = 1_000, most_bytes: int = 1 << 20) -> list[StoredSend]:
+    """All stored sends of a message, chunk by chunk."""
+    walk, found = shard.new_walk(), list[StoredSend]()
+    while walk.todo:
+        found += shard.walk(keys.digest_of(message.encode()), walk, most, most_bytes)
+    return found

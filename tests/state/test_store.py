@@ -1,0 +1,208 @@
+"""The store: batches are whole at any kill, corruption is never silent, the fence stops every write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.model import Fenced, StartError, StoreCorrupt, StoreStalled, Topic
+from stream.state import folder, keys, store
+from stream.state.folder import open_folder
+from stream.state.shard import Shard
+from stream.state.store import Store
+from stream.work.ranges import Range
+from tests.state.stored import HOUR_MS, T0_MS, add_sends, open_shard, walked
+
+RETENTION_MS = 72 * HOUR_MS
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[Shard]:
+    opened, made = open_shard(tmp_path)
+    yield made
+    opened.close()
+
+
+def kill_while_writing(path: Path, batches: int) -> int:
+    """Start a writer, kill -9 it after so many batches; how many sends it had written at least."""
+    command = [sys.executable, "-m", "tests.state.writing_until_killed", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}) as it:
+        assert it.stdout is not None
+        written = [int(it.stdout.readline()) for _ in range(batches)][-1]
+        it.send_signal(signal.SIGKILL)
+    return written
+
+
+@pytest.mark.parametrize("batches", [3, 260, 700])
+def test_after_kill_9_every_range_has_its_data_and_its_index(tmp_path: Path, batches: int) -> None:
+    """A batch is whole or absent after kill -9; the ranges say what is still there."""
+    written = kill_while_writing(tmp_path, batches)
+    opened, shard = open_shard(tmp_path)
+    claimed = [offset for span in shard.ranges(Topic.SENDS) for offset in range(*span)]
+    found = {send.offset: send.value for m in range(7) for send in walked(shard, f"m-{m}")}
+    assert sorted(found) == claimed
+    assert all(value.startswith(b"%d:" % offset) for offset, value in found.items())
+    assert claimed == list(range(len(claimed)))
+    if batches > 600:
+        assert len(claimed) > 0, "memtables of 32 MB have been flushed by themselves"
+    assert written >= 50 * batches
+    opened.close()
+
+
+def test_what_was_flushed_survives_kill_9(tmp_path: Path) -> None:
+    """A flush is the checkpoint."""
+    code = (
+        "import os, sys; from pathlib import Path; from tests.state.stored import *\n"
+        "store, shard = open_shard(Path(sys.argv[1]))\n"
+        "add_sends(shard, [(0, 'm', T0_MS, b'kept')]); store.flush()\n"
+        "add_sends(shard, [(1, 'm', T0_MS, b'lost')]); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    opened, shard = open_shard(tmp_path)
+    assert [send.value for send in walked(shard, "m")] == [b"kept"]
+    assert list(shard.ranges(Topic.SENDS)) == [Range(0, 1)]
+    opened.close()
+
+
+def test_a_fenced_shard_is_written_by_no_thread(shard: Shard) -> None:
+    """After ``fence()`` nothing is written for the shard any more, from any thread."""
+    stopped, offsets = [], iter(range(1_000_000))
+
+    def write() -> None:
+        try:
+            while True:
+                at = next(offsets)
+                shard.add(Topic.VIOLATIONS, [(at, at + 1)])
+        except Fenced:
+            stopped.append(True)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while shard.ranges(Topic.VIOLATIONS).top < 50:
+        pass
+    shard.fence()
+    at_the_fence = list(shard.ranges(Topic.VIOLATIONS))
+    for thread in threads:
+        thread.join(5.0)
+    assert len(stopped) == 3
+    assert list(shard.ranges(Topic.VIOLATIONS)) == at_the_fence
+    for write_something in (shard.write_run, lambda: shard.drop_bucket(1)):
+        with pytest.raises(Fenced):
+            write_something()
+
+
+def test_a_stalled_batch_leaves_no_trace(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """StoreStalled: nothing was written, do it again."""
+
+    def full(*_: object) -> None:
+        raise StoreStalled("the disk is full")
+
+    with monkeypatch.context() as stalled:
+        stalled.setattr(Store, "write", full)
+        with pytest.raises(StoreStalled):
+            add_sends(shard, [(0, "m", T0_MS, b"x")])
+    assert list(shard.ranges(Topic.SENDS)) == []
+    assert walked(shard, "m") == []
+    add_sends(shard, [(0, "m", T0_MS, b"x")])
+    assert [send.offset for send in walked(shard, "m")] == [0]
+
+
+def test_a_write_stall_is_said_and_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No write waits inside RocksDB: where it would, it raises ``StoreStalled``."""
+    monkeypatch.setattr(store, "MEMTABLE_BYTES", 64 << 10)
+    monkeypatch.setattr(store, "MEMTABLES", 2)
+    opened = Store(tmp_path / "db")
+    value, stalls = bytes(3_000), 0
+    for i in range(20_000):
+        try:
+            opened.write([(b"S" * 15 + i.to_bytes(8, "big"), value)])
+        except StoreStalled:
+            stalls += 1
+            if stalls > 3:
+                break
+    assert stalls, "a writer faster than the disk was never stopped"
+    opened.close()
+
+
+@pytest.mark.parametrize("suffix", ["sst", "blob"])
+def test_flipped_bytes_raise_and_are_not_taken_for_an_end(tmp_path: Path, suffix: str) -> None:
+    """Any word of corruption is StoreCorrupt, never silence: a scan that ends early would be a lost send."""
+    opened, shard = open_shard(tmp_path)
+    add_sends(shard, [(at, "m", T0_MS, b"%04d" % at * (2_000 if suffix == "blob" else 100)) for at in range(400)])
+    shard.add(
+        Topic.VIOLATIONS,
+        [],
+        [(keys.stamped(shard.head(b"E", T0_MS) + b"d" * 8, at, 5), b"x" * 500) for at in range(400)],
+    )
+    opened.close()
+    for file in sorted((tmp_path / "db").glob(f"*.{suffix}")):
+        data = bytearray(file.read_bytes())
+        for at in range(len(data) // 10, len(data) * 6 // 10, 997):
+            data[at] ^= 0xFF
+        file.write_bytes(data)
+    with pytest.raises(StoreCorrupt):
+        _read_everything(tmp_path)
+
+
+def _read_everything(path: Path) -> None:
+    opened, shard = open_shard(path)
+    try:
+        assert len(walked(shard, "m")) == 400
+        assert len(list(shard.all_events())) == 400
+    finally:
+        opened.close()
+
+
+def test_a_folder_in_use_by_another_process_is_a_start_error(tmp_path: Path) -> None:
+    """A directory of this process alone."""
+    opened, _ = open_folder(tmp_path / "state", RETENTION_MS, 4)
+    with pytest.raises(StartError, match="in use by another process"):
+        open_folder(tmp_path / "state", RETENTION_MS, 4)
+    opened.close()
+
+
+def test_a_changed_partition_count_stops_the_start(tmp_path: Path) -> None:
+    """A partition count that has changed since the store was written stops ``run`` with exit 1 and says what to do."""
+    opened, _ = open_folder(tmp_path / "state", RETENTION_MS, 4)
+    opened.close()
+    with pytest.raises(StartError, match=r"had 4 partitions, now they have 6.*remove the folder"):
+        open_folder(tmp_path / "state", RETENTION_MS, 6)
+    open_folder(tmp_path / "state", RETENTION_MS, 4)[0].close()
+
+
+def test_the_width_of_buckets_stays_as_it_was_written(tmp_path: Path) -> None:
+    """Keys carry it: a new retention must not move them."""
+    opened, before_ms = open_folder(tmp_path / "state", RETENTION_MS, 4)
+    opened.close()
+    opened, after_ms = open_folder(tmp_path / "state", 2 * RETENTION_MS, 4)
+    opened.close()
+    assert before_ms == after_ms == RETENTION_MS // folder.BUCKETS
+
+
+@pytest.mark.parametrize("damage", ["stamp", "format", "manifest"])
+def test_a_store_that_cannot_be_trusted_is_moved_aside_and_begun_anew(tmp_path: Path, damage: str) -> None:
+    """It is moved aside and rebuilt from Kafka."""
+    path = tmp_path / "state"
+    opened, bucket_ms = open_folder(path, RETENTION_MS, 4)
+    add_sends(Shard(0, opened, bucket_ms), [(0, "m", T0_MS, b"x")])
+    opened.close()
+    if damage == "stamp":
+        (path / "stamp.json").write_text("[]")
+    elif damage == "format":
+        (path / "stamp.json").write_text((path / "stamp.json").read_text().replace('"version": 1', '"version": 99'))
+    else:
+        for file in (path / "db").glob("MANIFEST-*"):
+            file.write_bytes(b"garbage" * 10)
+    opened, bucket_ms = open_folder(path, RETENTION_MS, 4)
+    assert list(Shard(0, opened, bucket_ms).ranges(Topic.SENDS)) == []
+    assert [each.name.split(".corrupt-")[0] for each in tmp_path.iterdir() if each != path] == ["state"]
+    opened.close()
