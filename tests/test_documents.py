@@ -1,4 +1,4 @@
-"""What the documents say is there: links, tests, commands, pip lines, fields, files; and every example runs."""
+"""What the documents say is there: links, tests, commands, pip lines, settings, fields, files."""
 
 from __future__ import annotations
 
@@ -8,47 +8,27 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition, murmur2
 
 from stream.__main__ import COMMANDS
-from stream.brokers.mock import MockKafka
-from stream.model import DeadReason, Outcome, RejectedToken, RevokeResult, SendPart, Severity, Status
+from stream.model import DeadReason, Outcome, Status
 from stream.settings import load_settings
-from stream.wire.registry import Registry
-from stream.wire.wire import Wire
-from tests.wire.schema_registry import SchemaRegistry
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 DOCUMENTS = [README, ROOT / "CHANGELOG.md", *DOCS]
 NOT_PROVEN = "not yet proven: issue 5"
-EXAMPLES = (README, ROOT / "docs" / "producers.md", ROOT / "docs" / "results.md")
-
-SENT, FOUND, RESULT = "push.message-sent", "push.violation-detected", "push.revoke-result"
-TOPICS = dict.fromkeys((SENT, FOUND, RESULT), 3)
 
 
 def blocks(path: Path, language: str) -> list[str]:
     """The fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def scripts() -> dict[str, str]:
-    """Every Python example by the file name in its first line."""
-    found = [block for path in EXAMPLES for block in blocks(path, "python")]
-    return {re.match(r"# (\w+)\.py", block).group(1): block for block in found}  # type: ignore[union-attr]
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -233,128 +213,3 @@ def test_the_drawing_in_the_package_has_every_room_and_no_other() -> None:
     rooms = {path.parent.name for path in (ROOT / "stream").glob("*/*.py")}
     drawing = ast.get_docstring(ast.parse((ROOT / "stream" / "__init__.py").read_text("utf-8"))) or ""
     assert set(re.findall(r"^ +(\w+)/ ", drawing, re.MULTILINE)) == rooms
-
-
-# --- the examples run
-
-
-@pytest.fixture
-def broker() -> Iterator[MockKafka]:
-    """librdkafka's own, with the contract's topics."""
-    with MockKafka(TOPICS) as mock:
-        yield mock
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Where a user would run an example: beside the schemas."""
-    (tmp_path / "schemas").symlink_to(ROOT / "schemas")
-    return tmp_path
-
-
-def start(name: str, place: Path, servers: str = "", registry: str = "") -> subprocess.Popen[str]:
-    """One of the examples as a script, its addresses replaced."""
-    text = scripts()[name].replace("localhost:9092", servers).replace("http://localhost:8081", registry)
-    (place / f"{name}.py").write_text(text)
-    command = [sys.executable, f"{name}.py"]
-    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def run(name: str, place: Path, servers: str, registry: str = "") -> None:
-    script = start(name, place, servers, registry)
-    said, _ = script.communicate(timeout=30)
-    assert (script.returncode, said) == (0, "")
-
-
-def only_record(servers: str, topic: str) -> Message:
-    """The one record of a topic."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "t", "auto.offset.reset": "earliest"})
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(TOPICS[topic])])
-    found = consumer.consume(2, timeout=2.0) + consumer.consume(1, timeout=0.2)
-    consumer.close()
-    (message,) = found
-    return message
-
-
-def partition_of(key: bytes) -> int:
-    """Where Java would put it."""
-    return int(murmur2(key, TOPICS[FOUND]))
-
-
-def test_what_the_senders_example_writes_is_a_send(broker: MockKafka, place: Path) -> None:
-    run("sender", place, broker.bootstrap_servers)
-    message, wire = only_record(broker.bootstrap_servers, SENT), Wire()
-    wire.check_send(message.key(), message.value())
-    send = wire.send(message.value() or b"")
-    assert send.head[:4] == ("campaign-7", "104729331", 7001, 0)
-    assert send.tokens == (b"token-of-device-1", b"token-of-device-2")
-    assert abs(send.head.sent_at_ms / 1000 - time.time()) < 60
-    assert message.partition() == partition_of(b"campaign-7")
-
-
-def test_what_the_detectors_example_writes_is_a_violation(broker: MockKafka, place: Path) -> None:
-    run("detector", place, broker.bootstrap_servers)
-    message = only_record(broker.bootstrap_servers, FOUND)
-    event = Wire().violation(message.key(), message.value())
-    assert event[:5] == ("finding-1", "campaign-7", Severity.CRITICAL, Status.CONFIRMED, "wrong price")
-    assert message.partition() == partition_of(b"campaign-7")
-
-
-def test_what_the_example_with_a_registry_writes_is_the_same_violation(broker: MockKafka, place: Path) -> None:
-    with SchemaRegistry() as registry:
-        run("confluent", place, broker.bootstrap_servers, registry.url)
-        message = only_record(broker.bootstrap_servers, FOUND)
-        subjects = {"MessageSent": SENT, "ViolationDetected": FOUND, "RevokeResult": RESULT}
-        event = Wire("single-object", Registry(registry.url, subjects)).violation(message.key(), message.value())
-    assert event[:5] == ("finding-1", "campaign-7", Severity.CRITICAL, Status.CONFIRMED, "wrong price")
-    assert (message.value() or b"")[:1] == b"\0"
-
-
-def result(result_id: str, outcome: Outcome, revoked: int) -> RevokeResult:
-    """A result of three places."""
-    rejected = tuple(RejectedToken(f"token-{at}", "illegalToken") for at in range(3 - revoked))
-    parts = (SendPart(0, 5, 0, 3),)
-    head = (result_id, "finding-1", "campaign-7", Severity.HIGH, "wrong price", 1_000, outcome, "104729331", 7001, 0)
-    return RevokeResult(*head, parts, 3, revoked, rejected, 1, 200, "80000000", None, "r", 3, 3, False, 2_000, 3_000)
-
-
-def test_the_readers_example_keeps_the_later_of_two_results_with_one_id(broker: MockKafka, place: Path) -> None:
-    producer, wire = Producer({"bootstrap.servers": broker.bootstrap_servers}), Wire()
-    for each in (
-        result("a", Outcome.FAILED, 0),
-        result("b", Outcome.DRY_RUN, 3),
-        result("a", Outcome.PARTIALLY_REVOKED, 2),
-    ):
-        producer.produce(RESULT, wire.encode_result(each), b"campaign-7", 1)
-    assert producer.flush(20) == 0
-    reader = start("reader", place, broker.bootstrap_servers)
-    try:
-        kept = wait_for_row(place / "audit.db", "PARTIALLY_REVOKED")
-    finally:
-        reader.terminate()
-        said, _ = reader.communicate(timeout=20)
-    assert (kept, said) == ([("a", "campaign-7", "finding-1", "PARTIALLY_REVOKED", 2, 1, 1)], "")
-
-
-def wait_for_row(path: Path, outcome: str) -> list[tuple[Any, ...]]:
-    """All rows, once one has this outcome."""
-    deadline_s = time.monotonic() + 30
-    kept: list[tuple[Any, ...]] = []
-    while time.monotonic() < deadline_s and outcome not in [row[3] for row in kept]:
-        time.sleep(0.1)
-        if path.exists():
-            with sqlite3.connect(path) as table:
-                known = table.execute("SELECT name FROM sqlite_master WHERE name = 'results'").fetchall()
-                kept = table.execute("SELECT * FROM results").fetchall() if known else []
-    return kept
-
-
-def test_the_example_for_versions_reads_what_any_version_wrote(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(place)
-    names: dict[str, Any] = {}
-    exec(compile(scripts()["versions"], "versions.py", "exec"), names)
-    record = names["read"](Wire().encode_result(result("a", Outcome.REVOKED, 3)))
-    assert (record["resultId"], record["outcome"], record["tokensRevoked"]) == ("a", "REVOKED", 3)
-    assert len(names["WRITTEN"]) >= 2
-    with pytest.raises(KeyError):
-        names["read"](b"\xc3\x01" + bytes(8) + b"x")
