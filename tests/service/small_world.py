@@ -350,7 +350,7 @@ class SmallWorld:
         self.tell()
         self.called_knowingly_from = len(self.called)
         for _ in range(10_000):
-            if not self._move(how):
+            if not self.move(how):
                 break
         else:
             raise AssertionError("never quiet")
@@ -360,7 +360,7 @@ class SmallWorld:
             self.settle_one()
         self.read(Topic.RESULTS)
 
-    def _move(self, how: str) -> bool:
+    def move(self, how: str) -> bool:
         """One thing that can go on by itself."""
         self.desk.unpark()
         if self.loop:

@@ -58,6 +58,31 @@ def test_a_send_that_is_stored_while_the_message_is_planned_is_called_once(world
     assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
 
 
+def test_a_late_send_of_a_settled_message_is_revoked_and_counted(world: SmallWorld) -> None:
+    """A message's sends are revoked whenever they come; totals go on from where they were."""
+    world.send("m", TWO)
+    world.violate("m")
+    world.until_quiet()
+    world.send("m", ["token-c"])
+    world.until_quiet()
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+    totals = [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results]
+    assert totals == [(2, 2), (3, 3)]
+
+
+def test_a_send_that_the_pass_has_seen_is_not_counted_again(world: SmallWorld) -> None:
+    """Told to the desk only after the pass over the store has met it: one place, not two."""
+    world.violate("m")
+    world.read(Topic.VIOLATIONS)
+    world.send("m", TWO)
+    world.read(Topic.SENDS)
+    world.tell(1)
+    assert world.step()
+    world.tell()
+    world.until_quiet()
+    assert [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results] == [(2, 2)]
+
+
 def test_an_innocent_message_is_never_called(world: SmallWorld) -> None:
     """No token leaves for Push Kit that a confirmed violation does not cover."""
     world.send("innocent", TWO)

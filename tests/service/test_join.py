@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from stream.model import Outcome, RevokeResult, Severity, Status, Topic
 from stream.service import desk
@@ -74,6 +74,27 @@ class Join(RuleBasedStateMachine):
         for topic in topics:
             self.world.read_past(topic, most)
         self._works(hears, plans)
+
+    @initialize()
+    def the_empty_past_is_read(self) -> None:
+        self._read_all_past()
+
+    @rule()
+    def the_past_is_read_to_its_end(self) -> None:
+        self._read_all_past()
+
+    def _read_all_past(self) -> None:
+        self.world.recall()
+        for topic in Topic:
+            self.world.read_past(topic, 1_000)
+        self.world.tell()
+
+    @rule(pushes=st.integers(1, 12))
+    def everything_moves_on(self, pushes: int) -> None:
+        for topic in Topic:
+            self.world.read(topic)
+        for _ in range(pushes):
+            self.world.move("revoked")
 
     def _works(self, hears: int, plans: int) -> None:
         self.world.tell(hears)
@@ -139,6 +160,7 @@ class Judge:
         self.withdrawn()
         self.known_elsewhere()
         self.said_once()
+        self.totals()
         assert self.world.mailbox.letters == []
 
     def covered(self, violation: Violation) -> None:
@@ -198,6 +220,13 @@ class Judge:
                 and not self._sent(violation.message_id)
             ):
                 assert Outcome.NOT_FOUND in found
+
+    def totals(self) -> None:
+        """No place is counted twice, and equal means all that were written."""
+        for result in self.world.results:
+            places = len(self.world.places(result.message_id))
+            assert result.violation_tokens_settled <= places
+            assert result.violation_tokens_matched <= max(places, result.violation_tokens_settled + 1)
 
     def _sent(self, message: str) -> bool:
         return any(record.said.head.message_id == message for record in self.world.topics[Topic.SENDS])

@@ -1,0 +1,171 @@
+"""What a result says, and what a dry run says instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stream.model import MAX_TOKEN_BYTES, Outcome, Status, Topic
+from stream.state import keys
+from stream.state.shard import Shard
+from tests.service.small_world import RETENTION_MS, SmallWorld
+
+
+def test_a_dry_run_calls_nobody_and_covers_only_for_itself(tmp_path: Path) -> None:
+    """DRY_RUN lists what it would have called and never counts as done in a real run."""
+    dry = SmallWorld(tmp_path, dry=True)
+    dry.send("m", ["a", "b"])
+    dry.send("m", ["c"], notify_id=None)
+    dry.violate("m")
+    dry.until_quiet("refused")
+    assert dry.outcomes("m") == [Outcome.DRY_RUN] * 2
+    parts = {tuple(part) for r in dry.results for part in r.sends}
+    assert parts == {(0, 0, 0, 2), (0, 1, 0, 1)}
+    before = len(dry.results)
+    dry.restart(keep=True)
+    dry.until_quiet()
+    assert len(dry.results) == before, "done for itself"
+    dry.close()
+    real = SmallWorld(tmp_path / "real")
+    real.topics, real.clock.ms = dry.topics, dry.clock.ms
+    real.restart(keep=False)
+    real.until_quiet()
+    assert real.covered("m", "v1") == dict.fromkeys(real.places("m"), 1)
+    real.close()
+
+
+def test_a_dry_run_never_says_the_real_ones_words(tmp_path: Path) -> None:
+    """… also where nothing was found, or was withdrawn."""
+    dry = SmallWorld(tmp_path, dry=True)
+    dry.violate("m")
+    dry.violate("n", status=Status.WITHDRAWN)
+    dry.until_quiet()
+    assert {r.outcome for r in dry.results} == {Outcome.DRY_RUN}
+    dry.close()
+
+
+def test_tokens_that_no_call_can_carry_are_refused_without_one(tmp_path: Path) -> None:
+    """A token above 4,096 bytes is rejected without a call."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a", "x" * (MAX_TOKEN_BYTES + 1), "", "b"])
+    world.violate("m")
+    world.until_quiet()
+    assert world.called_tokens("m") == [b"a", b"b"]
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+    reasons = {reject.reason for r in world.results for reject in r.rejected_tokens}
+    assert reasons == {"tokenTooLong", "tokenEmpty"}
+    assert all(len(reject.token) <= MAX_TOKEN_BYTES for r in world.results for reject in r.rejected_tokens)
+    world.close()
+
+
+def test_work_that_leaves_retention_ends_expired(tmp_path: Path) -> None:
+    """Work still open when its send or violation leaves retention ends FAILED, detail ``expired``."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.violate("m")
+    world.read(Topic.SENDS)
+    world.recall()
+    for topic in Topic:
+        world.read_past(topic, 1)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    assert len(world.waiting) == 1
+    world.clock.ms += RETENTION_MS + 10
+    world.desk.expire(world.clock.ms)
+    world.until_quiet()
+    assert [(r.outcome, r.detail, r.attempts) for r in world.results] == [(Outcome.FAILED, "expired", 0)]
+    world.close()
+
+
+def test_a_stored_send_that_turns_out_unreadable_is_buried_once_and_each_violation_told(tmp_path: Path) -> None:
+    """It goes to the dead letters then, and the violation gets a FAILED for it (SendPart with no tokens)."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["good"])
+    world.read(Topic.SENDS)  # the next of its kind passes by its looks
+    world.send("m", ["a", "b"])
+    broken = world.topics[Topic.SENDS][1]
+    world.topics[Topic.SENDS][1] = broken._replace(value=broken.value.replace(b"\x02b\0", b"\x7fb\0"))
+    world.violate("m", "v1")
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert len(world.mailbox.letters) == 1
+    world.violate("m", "v3")
+    world.restart(keep=True)
+    world.until_quiet()
+    unreadable = [r for r in world.results if r.detail == "unreadable"]
+    assert [(r.violation_id, r.outcome, [tuple(p) for p in r.sends]) for r in unreadable] == [
+        (name, Outcome.FAILED, [(0, 1, 0, 0)]) for name in ("v1", "v2", "v3")
+    ]
+    assert len(world.mailbox.letters) == 0, "after the restart it is known"
+    world.close()
+
+
+def test_a_result_of_a_shard_that_has_gone_leaves_no_trace(tmp_path: Path) -> None:
+    """The fence: whatever was under way must leave no trace."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.violate("m")
+    world.recall()
+    for topic in Topic:
+        world.read_past(topic, 5)
+    for topic in (Topic.SENDS, Topic.VIOLATIONS):
+        world.read(topic)
+    world.tell()
+    world.step()
+    flying = world.call()
+    world.shard.fence()
+    world.desk.shard_went(0)
+    world.answer(flying, "revoked")
+    assert not world.mailbox.written
+    world.close()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_same_work_after_a_crash_has_the_same_result_id(tmp_path: Path, keep: bool) -> None:
+    """A crash may repeat a call and at worst a result, with the same resultId."""
+    world = SmallWorld(tmp_path)
+    for at in range(3):
+        world.send("m", [f"t-{at}", f"u-{at}"])
+    world.violate("m")
+    world.recall()
+    for topic in Topic:
+        world.read_past(topic, 5)
+    for topic in (Topic.SENDS, Topic.VIOLATIONS):
+        world.read(topic)
+    world.tell()
+    world.step()
+    world.answer(world.call(), "revoked")
+    lost = world.mailbox.written[0].result
+    world.restart(keep=keep)
+    world.until_quiet()
+    assert [r.result_id for r in world.results] == [lost.result_id]
+    world.close()
+
+
+def test_two_messages_with_one_digest_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two messages with one digest are told apart by the value."""
+    from stream.service import desk
+    from tests.service import small_world
+
+    def same(_: bytes) -> bytes:
+        return b"samesame"
+
+    monkeypatch.setattr(keys, "digest_of", same)
+    for module in (desk, small_world):
+        monkeypatch.setattr(module, "digest_of", same)
+    world = SmallWorld(tmp_path)
+    assert isinstance(world.shard, Shard)
+    world.send("guilty", ["a"])
+    world.send("innocent", ["b"])
+    world.violate("guilty")
+    world.send("innocent", ["c"])
+    world.send("guilty", ["d"])
+    world.until_quiet()
+    assert sorted(world.called_tokens("guilty")) == [b"a", b"d"]
+    assert world.called_tokens("innocent") == []
+    world.violate("innocent", "v9")
+    world.until_quiet()
+    assert world.covered("innocent", "v9") == dict.fromkeys(world.places("innocent"), 1)
+    world.close()
