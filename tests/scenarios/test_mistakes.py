@@ -33,11 +33,10 @@ def sentence(instance: Instance) -> str:
 
 def broken_keys(folder: Path) -> dict[str, str]:
     """Key files that are none."""
-    (folder / "text.json").write_text("not json " + SECRET)
     pem = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n"
     fields = {"project_id": "1", "key_id": "2", "sub_account": "3", "private_key": pem}
     (folder / "pem.json").write_text(json.dumps(fields))
-    return {name: str(folder / f"{name}.json") for name in ("missing", "text", "pem")}
+    return {name: str(folder / f"{name}.json") for name in ("missing", "pem")}
 
 
 @pytest.fixture

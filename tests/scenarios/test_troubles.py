@@ -54,7 +54,7 @@ def test_whatever_happens_the_work_is_done_and_no_place_twice(make_town: MakeTow
     town = make_town(seed=seed)
     sends, violations = town.maker.all_kinds(1_200)
     told = town.maker.mixed(sends, violations)
-    troubles, rounds = Troubles(town), 14
+    troubles, rounds = Troubles(town), 14 if FULL else 10
     for number in range(rounds):
         troubles.strike()
         town.tell(told[number::rounds])
