@@ -1,0 +1,99 @@
+"""The Push Kit simulator as a process of its own, and its timeline.
+
+Promised: a call's time is when the simulator had it whole, on the same wall clock as ``time.time_ns`` here. Not
+promised: more than its last 200,000 calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from stream.bench.children import Children
+from stream.bench.load import CLIENT_ID
+from stream.model import StartError
+from stream.pushkit.simulator import AppFaults, Faults, Latency, Shape, faults_json
+
+_LOOK_EVERY_S: Final = 0.05
+_NOTHING_NEW_S: Final = 30.0
+
+
+class Call(NamedTuple):
+    """One revoke call, as the simulator saw it."""
+
+    wall_ns: int
+    notify_id: int
+    tokens: int
+
+
+class Gateway(NamedTuple):
+    """The simulator's other door."""
+
+    url: str
+    key_file: Path
+
+    def answer_after(self, latency_ms: float) -> None:
+        """From now on; 0: at once."""
+        latency = Latency(Shape.FIXED, low_ms=latency_ms) if latency_ms else Latency()
+        self._ask("PUT", "faults", faults_json.to_json(Faults(all=AppFaults(latency=latency))))
+
+    def forget(self) -> None:
+        """Empty book, counts and timeline."""
+        self._ask("DELETE", "book")
+
+    def devices(self) -> int:
+        """Distinct tokens revoked, summed over calls."""
+        counts = self._ask("GET", "counts").get(CLIENT_ID)
+        return int(counts["devices"]) if counts else 0
+
+    def calls(self) -> list[Call]:
+        """Accepted calls in the order received. Raises StartError where one was refused."""
+        calls = self._ask("GET", "calls")
+        if refused := [call for call in calls if call["status"] != 200]:
+            raise StartError(f"the simulator refused {len(refused)} calls, the first with {refused[0]['code']}")
+        return [Call(call["wallNs"], call["notifyId"], call["tokens"]) for call in calls]
+
+    def calls_of(self, devices: int) -> list[Call]:
+        """Waits until so many devices were revoked. Raises StartError where nothing new comes for long."""
+        seen, until_s = -1, 0.0
+        while (found := self.devices()) < devices:
+            now_s = time.monotonic()
+            if found > seen:
+                seen, until_s = found, now_s + _NOTHING_NEW_S
+            elif now_s > until_s:
+                raise StartError(f"only {found} of {devices} devices were revoked")
+            time.sleep(_LOOK_EVERY_S)
+        return self.calls()
+
+    def _ask(self, method: str, what: str, body: object = None) -> Any:
+        data = None if body is None else orjson.dumps(body)
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{self.url}/_sim/{what}", data, method=method), timeout=_NOTHING_NEW_S
+        ) as reply:
+            return orjson.loads(reply.read() or b"null")
+
+
+@contextlib.contextmanager
+def gateway(children: Children, folder: Path) -> Iterator[Gateway]:
+    """Raises StartError where it does not come up."""
+    child = children.start("stream", "simulate", "--port", 0, "--app", CLIENT_ID, "--make-keys", folder)
+    try:
+        assert child.process.stdout is not None
+        url = child.process.stdout.readline().decode().strip().partition("listening on ")[2]
+        if not url:
+            child.process.wait()
+            raise child.ended()
+        yield Gateway(url, folder / f"{CLIENT_ID}.json")
+    finally:
+        children.kill(child)
+
+
+def calls_per_s(calls: list[Call]) -> float:
+    """From the first to the last."""
+    return (len(calls) - 1) / ((calls[-1].wall_ns - calls[0].wall_ns) / 1e9)

@@ -1,0 +1,82 @@
+"""``unpush bench``: what the service reaches on this machine, beside what the machine reaches at best.
+
+Promised: figures as ratios to limits measured in the same run; progress on stderr, the table on stdout, all samples as
+JSON; Ctrl-C leaves no process and no temporary file. Exit 0 says that all was measured, not that an aim was met.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from stream.bench.figures import table
+from stream.bench.sizes import FULL, QUICK, Sizes
+from stream.bench.story import PARTS, kept, measured
+from stream.model import SettingsError
+
+HELP: Final = "our own benchmark on a real Apache Kafka, as ratios to limits measured in the same run (extra: kafka)"
+
+_PLAIN_WIDTH: Final = 160
+_NUMBERS: Final = {
+    "rounds": "of each measurement; the table shows their median",
+    "small_sends": "(a) sends of 1 token to store",
+    "large_sends": "(a) sends of 1,000 tokens to store, 112 kB each",
+    "small_calls": "(b) calls of 1 token",
+    "large_calls": "(b) calls of 1,000 tokens",
+    "burst_sends": "(c) sends that come in while violations are timed",
+    "held_steps": "(d) up to so many million sends held in the store (10 for the whole figure)",
+    "lost_sends": "(e) sends to read again after the store was lost",
+}
+"""The sizes that can be set, each by the flag of its name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``unpush bench`` takes."""
+    parser.add_argument("--quick", action="store_true", help="each part in small: shows that it runs, not how fast")
+    parser.add_argument(
+        "--only",
+        default=",".join(PARTS),
+        metavar="PARTS",
+        help="some of a (storing), b (calling), c (waiting), d (memory), e (lost store); default %(default)s",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("bench/out"), metavar="DIR", help="for JSON and plot (default %(default)s)"
+    )
+    for name, says in _NUMBERS.items():
+        default = f" (default {getattr(FULL, name):,})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=_positive, metavar="N", help=says + default)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0: measured. Raises SettingsError for unknown parts, StartError."""
+    report = measured(_sizes(args), _parts(args.only))
+    paths = kept(report, args.out)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    console.print(table(report.figures))
+    console.print("kept in", " and ".join(map(str, paths)), soft_wrap=True, highlight=False)
+    return 0
+
+
+def _sizes(args: argparse.Namespace) -> Sizes:
+    given = {name: getattr(args, name) for name in _NUMBERS if getattr(args, name) is not None}
+    return replace(QUICK if args.quick else FULL, **given)
+
+
+def _parts(only: str) -> list[str]:
+    asked = [part.strip() for part in only.split(",")]
+    if unknown := [part for part in asked if part not in PARTS]:
+        raise SettingsError(f"--only {only!r} names {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+    return [part for part in PARTS if part in asked]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
