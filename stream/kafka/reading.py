@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -218,8 +218,8 @@ def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float 
 
 
 def _watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
-    found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+    asked = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+    found = cast("tuple[int, int] | None", asked)  # the stub forgot what the documentation says of a timeout
     if found is None:
-        error = KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} within {timeout_s} s")
-        raise KafkaException(error)
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic}/{partition} in {timeout_s} s"))
     return found
