@@ -16,7 +16,7 @@ from copy import deepcopy as copy
 from itertools import count
 from typing import Final
 
-from stream.model import BadRecord, Outcome, RegistryDown
+from stream.model import BadRecord, Outcome, RegistryDown, Topic
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
@@ -104,7 +104,9 @@ class Desk:
         it = self.open.get(key) or self.done.pop(key, None)
         if it is None:
             it = Condemned(shard.number, event.event.message_id, digest, now_s)
-            it.unmarked = not known and shard.past_is_read
+            # An event from the past is heard of when the results behind it may have been read: those do have marks.
+            live = event.offset >= shard.live_start[Topic.VIOLATIONS]
+            it.unmarked = live and not known and shard.past_is_read
         if event.event.violation_id not in it.violations:
             it.arrived_s = now_s  # a repeat must not put NOT_FOUND off
         self.open[key] = it
