@@ -341,6 +341,21 @@ def test_results_of_a_former_process_are_not_called_again(tmp_path: Path) -> Non
     world.close()
 
 
+def test_what_the_loop_hears_of_late_is_still_of_the_past(tmp_path: Path) -> None:
+    """The past thread reads a violation and then its result before the loop hears of the first: the work is done."""
+    world = SmallWorld(tmp_path)
+    world.send("m", TWO)
+    world.violate("m")
+    world.until_quiet()
+    world.restart(keep=False)
+    world.recall()
+    for topic in Topic:
+        world.read_past(topic, 100)
+    world.until_quiet()
+    assert len(world.called) == 1
+    world.close()
+
+
 def test_a_new_violation_of_a_settled_message_waits_for_the_results_it_needs(tmp_path: Path) -> None:
     """A send read from the past is not acted on under a violation whose results are still unread."""
     world = SmallWorld(tmp_path)
