@@ -91,7 +91,8 @@ class Chores:
         self._calls.give_up(now_ms)
         self._desk.expire(now_ms)
         for shard in list(self._shards.values()):
-            for bucket in shard.expired_buckets(now_ms - self._retention_ms - DROP_MARGIN_MS):
+            expired = shard.expired_buckets(now_ms - self._retention_ms - DROP_MARGIN_MS)
+            for bucket in (each for each in expired if self._desk.done_with(shard.number, each)):
                 loop.run_in_executor(None, self._drop, shard, bucket)
 
     @staticmethod

@@ -424,6 +424,18 @@ class Desk:
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
             self._ways.end(parcel, Ending(Outcome.FAILED, detail="expired"))
 
+    def done_with(self, number: int, bucket: int) -> bool:
+        """Whether no open message needs sends of this bucket any more. Those that do are walked now, whatever room
+        there is: what has left retention ends so, and nothing is dropped before it has."""
+        shard = self.shards.get(number)
+        if shard is None or self._plans.remembers(number):
+            return False
+        needing = [it for it in self.open.values() if it.shard == number and it.needs(bucket)]
+        for it in needing:
+            if self._ready(it, shard):
+                self._walk_if_readable(it, shard)
+        return not needing
+
     def find(self, message_id: str) -> Condemned | None:
         """The condemned message in memory, whoever owns it here."""
         digest = digest_of(message_id.encode())

@@ -71,6 +71,10 @@ class Plans:
             return None
         return heapq.heappop(self._remembered)
 
+    def remembers(self, shard: int) -> bool:
+        """Whether some message of the shard is still to be loaded."""
+        return any(each.shard == shard for each in (*self._remembered, *self._unread))
+
     def unreadable_now(self, remembered: Remembered) -> None:
         """The registry that is needed to read it does not answer: again after ``go_on``."""
         self._unread.append(remembered)

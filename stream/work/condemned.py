@@ -148,6 +148,10 @@ class Condemned:
         """All stored sends have been seen."""
         self.counted = True
 
+    def needs(self, bucket: int) -> bool:
+        """Whether sends of this bucket are still to be looked at."""
+        return bool(self.standing) and (self.wanted or self.walk is None or bucket in self.walk.todo)
+
     def seen(self, bucket: int, batch: int) -> bool:
         """Whether the last pass saw, or will see, the send that ``batch`` stored in ``bucket``."""
         return self.walk is not None and self.walk.sees(bucket, batch)

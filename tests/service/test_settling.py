@@ -79,6 +79,31 @@ def test_work_that_leaves_retention_ends_expired(tmp_path: Path) -> None:
     world.close()
 
 
+def test_a_message_never_planned_ends_expired_before_its_bucket_is_dropped(tmp_path: Path) -> None:
+    """Work still open ends FAILED, detail ``expired``, before anything is dropped: also what no call was planned for."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"], app="stopped")
+    world.clock.ms += RETENTION_MS // 2
+    world.violate("m")
+    world.read(Topic.SENDS)
+    world.recall()
+    for topic in Topic:
+        world.read_past(topic, 1)
+    world.crowd.add("stopped")
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    world.step()
+    assert not world.waiting, "the app stands still and has enough planned: the message is parked"
+    world.clock.ms += RETENTION_MS // 2 + RETENTION_MS // 12 + 10
+    [bucket] = world.shard.expired_buckets(world.clock.ms - RETENTION_MS)
+    world.desk.expire(world.clock.ms)
+    assert not world.desk.done_with(0, bucket), "the bucket is needed until its places have ended"
+    world.until_quiet()
+    assert [(r.outcome, r.detail) for r in world.results] == [(Outcome.FAILED, "expired")]
+    assert world.desk.done_with(0, bucket)
+    world.close()
+
+
 def test_a_stored_send_that_turns_out_unreadable_is_buried_once_and_each_violation_told(tmp_path: Path) -> None:
     """It goes to the dead letters then, and the violation gets a FAILED for it (SendPart with no tokens)."""
     world = SmallWorld(tmp_path)
