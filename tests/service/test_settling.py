@@ -80,7 +80,7 @@ def test_work_that_leaves_retention_ends_expired(tmp_path: Path) -> None:
 
 
 def test_a_message_never_planned_ends_expired_before_its_bucket_is_dropped(tmp_path: Path) -> None:
-    """Work still open ends FAILED, detail ``expired``, before anything is dropped: also what no call was planned for."""
+    """Work still open ends FAILED, ``expired``, before anything is dropped: also what no call was planned for."""
     world = SmallWorld(tmp_path)
     world.send("m", ["a"], app="stopped")
     world.clock.ms += RETENTION_MS // 2
