@@ -274,8 +274,9 @@ def test_events_of_a_message_come_back_whatever_their_bucket(shard: Shard) -> No
 # --- leaving, and what has been read
 
 
-def test_a_dropped_bucket_takes_its_sends_and_nothing_else(shard: Shard) -> None:
-    """Old sends leave by whole buckets; the ranges read stay read."""
+def test_a_dropped_bucket_takes_its_sends_and_nothing_else(tmp_path: Path) -> None:
+    """Old sends leave by whole buckets; the ranges read stay read; nothing of it comes back with the next run."""
+    store, shard = open_shard(tmp_path)
     add_sends(shard, [(0, "m", T0_MS, b"old"), (1, "m", T0_MS + HOUR_MS, b"new")])
     shard.write_run()
     add_sends(shard, [(2, "m", T0_MS, b"old"), (3, "m", T0_MS + HOUR_MS, b"new")])
@@ -284,6 +285,12 @@ def test_a_dropped_bucket_takes_its_sends_and_nothing_else(shard: Shard) -> None
     shard.drop_bucket(expired)
     assert [send.offset for send in walked(shard, "m")] == [1, 3]
     assert shard.ranges(Topic.SENDS).covers(0, 4)
+    shard.write_run()
+    store.close()
+    store, shard = open_shard(tmp_path)
+    assert shard.new_walk().todo == [expired + 1]
+    assert [send.offset for send in walked(shard, "m")] == [1, 3]
+    store.close()
 
 
 def test_shards_of_one_store_do_not_see_each_other(tmp_path: Path) -> None:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from stream.model import StoreStalled
 from tests.state.stored import T0_MS, add_sends, open_shard
 
 BATCH, VALUE_BYTES = 50, 6_000
 """Large enough for memtables to fill and be flushed by themselves, in blob files too."""
+
+
+def patiently(write: Callable[[], object]) -> None:
+    """The disk is slower than we are."""
+    while True:
+        try:
+            write()
+        except StoreStalled:
+            time.sleep(0.005)
+        else:
+            return
 
 
 def main() -> None:
@@ -19,9 +34,9 @@ def main() -> None:
             (at, f"m-{at % 7}", T0_MS + at * 1_000, b"%d:" % at + bytes(VALUE_BYTES if at % 2 else 40))
             for at in range(first, first + BATCH)
         ]
-        add_sends(shard, rows)
+        patiently(partial(add_sends, shard, rows))
         if batch % 40 == 39:
-            shard.write_run()
+            patiently(shard.write_run)
         print(first + BATCH, flush=True)
 
 

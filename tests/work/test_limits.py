@@ -85,6 +85,14 @@ def test_a_call_waits_no_longer_than_it_must(rate: float, devices: int) -> None:
     assert bucket.wait_s(DEPTH_S + devices / rate + 1e-6) == 0
 
 
+def test_a_new_share_begins_with_nothing_saved_up() -> None:
+    """What was saved up at the old rate is lost."""
+    bucket = DeviceBucket(100, 0.0)
+    bucket.set_rate(100, 5.0)
+    bucket.take(1, 5.0)
+    assert bucket.wait_s(5.0) == pytest.approx(0.01)
+
+
 def test_no_rate_is_no_limit() -> None:
     """0: no limit of our own."""
     bucket = DeviceBucket(0, 0.0)
