@@ -23,6 +23,7 @@ def measure(town: Town, sizes: Sizes) -> Iterator[Figure]:
         service.wait_until_ready()
         for step in range(sizes.held_steps):
             held = (step + 1) * sizes.held_sends
+            say(f"(d) storing {held:,} sends in all")
             place.write_sends(step * sizes.held_sends, sizes.held_sends)
             service.wait_until_stored(place.sends, held)
             time.sleep(_SETTLE_S)

@@ -34,9 +34,10 @@ def measure(town: Town, sizes: Sizes) -> Iterator[Figure]:
 
 
 def _spread(sizes: Sizes, round_number: int) -> list[int]:
-    """Numbers of sends, evenly from the first to the last, others in each round."""
-    last = sizes.lost_sends - 1 - round_number
-    return [round_number + last * place // (sizes.lost_violations - 1) for place in range(sizes.lost_violations)]
+    """Numbers of sends, evenly from the first to the last; each round its own, since what is revoked is not called
+    again."""
+    newest, gaps = sizes.lost_sends - sizes.rounds, sizes.lost_violations - 1
+    return [newest * place // gaps + round_number for place in range(sizes.lost_violations)]
 
 
 def _one_round(place: Place, found: Rounds, numbers: list[int], sends: int) -> None:

@@ -17,7 +17,7 @@ from stream.bench.plot import waits_plot
 from stream.bench.progress import say
 from stream.bench.sizes import Sizes
 from stream.bench.town import Town, town
-from stream.model import StartError
+from stream.model import StartError, UnpushError
 
 Measure = Callable[[Town, Sizes, waiting.Waits], Iterator[Figure]]
 
@@ -40,17 +40,27 @@ class Report:
     begun_s: float
     figures: list[Figure] = field(default_factory=list)
     waits: waiting.Waits = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Parts that could not be measured, and why."""
 
 
 def measured(sizes: Sizes, parts: Iterable[str]) -> Report:
-    """Runs the parts. Raises StartError where one cannot be measured; nothing stays behind either way."""
+    """Runs the parts; one that cannot be measured costs no other. Raises StartError where Kafka does not start."""
     report = Report(sizes, _machine(), time.time())
     say("starting Apache Kafka")
     with town() as where:
         for part in parts:
-            report.figures.extend(PARTS[part](where, sizes, report.waits))
+            _measure(part, where, report)
     say(f"done after {time.time() - report.begun_s:.0f} s")
     return report
+
+
+def _measure(part: str, where: Town, report: Report) -> None:
+    try:
+        report.figures.extend(PARTS[part](where, report.sizes, report.waits))
+    except (UnpushError, OSError) as error:
+        report.failures[part] = str(error)
+        say(f"({part}) could not be measured: {error}")
 
 
 def kept(report: Report, out: Path) -> Sequence[Path]:
@@ -72,6 +82,7 @@ def _content(report: Report) -> dict[str, object]:
         "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(report.begun_s)),
         "machine": report.machine,
         "sizes": asdict(report.sizes),
+        "failures": report.failures,
         "figures": [as_json(figure) for figure in report.figures],
         "waitsMs": {during: [round(wait_ms, 3) for wait_ms in waits] for during, waits in report.waits.items()},
     }

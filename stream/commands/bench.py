@@ -1,7 +1,8 @@
 """``unpush bench``: what the service reaches on this machine, beside what the machine reaches at best.
 
 Promised: figures as ratios to limits measured in the same run; progress on stderr, the table on stdout, all samples as
-JSON; Ctrl-C leaves no process and no temporary file. Exit 0 says that all was measured, not that an aim was met.
+JSON; Ctrl-C leaves no process and no temporary file. Exit 0 says that all was measured, not that an aim was met; 1
+that a part could not be.
 """
 
 from __future__ import annotations
@@ -52,15 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0: measured. Raises SettingsError for unknown parts, StartError."""
+    """Exit 0: all was measured; 1: a part was not. Raises SettingsError for unknown parts, StartError."""
     report = measured(_sizes(args), _parts(args.only))
     paths = kept(report, args.out)
     console = Console()
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
     console.print(table(report.figures))
+    for part, why in report.failures.items():
+        console.print(f"({part}) could not be measured: {why}", soft_wrap=True, highlight=False, markup=False)
     console.print("kept in", " and ".join(map(str, paths)), soft_wrap=True, highlight=False)
-    return 0
+    return 1 if report.failures else 0
 
 
 def _sizes(args: argparse.Namespace) -> Sizes:
