@@ -341,6 +341,23 @@ def test_results_of_a_former_process_are_not_called_again(tmp_path: Path) -> Non
     world.close()
 
 
+@pytest.mark.parametrize(("minutes_back", "acts"), [(1, False), (4, False), (6, True)])
+def test_results_somewhat_older_than_a_violation_are_read_before_it_is_acted_on(
+    world: SmallWorld, minutes_back: int, acts: bool
+) -> None:
+    """All results back to its own time (the earlier of record and detection, less five minutes): clocks differ."""
+    world.send("m", TWO)
+    detected_ms = world.clock.ms - 60 * MINUTE_MS
+    world.violate("m", detected_ms=detected_ms)
+    world.shard.read_back_ms[Topic.RESULTS] = detected_ms - minutes_back * MINUTE_MS
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    while world.step():
+        pass
+    assert bool(world.waiting) is acts
+
+
 def test_what_the_loop_hears_of_late_is_still_of_the_past(tmp_path: Path) -> None:
     """The past thread reads a violation and then its result before the loop hears of the first: the work is done."""
     world = SmallWorld(tmp_path)
