@@ -23,7 +23,8 @@ from stream.service.ledger import entries
 from stream.service.outbox import Letter
 from stream.service.ways import ArrivedSend
 from stream.state import keys
-from stream.state.index import parts, send_keys
+from stream.state.index import parts
+from stream.state.packs import Batch, sends_as_puts
 from stream.state.records import pack_event
 from stream.state.shard import Shard, StoredSend
 from stream.state.store import Put
@@ -128,15 +129,15 @@ class Intake:
         digests = list(map(keys.digest_of, names))
         offsets, times = _offsets(messages), _times(messages, self._by_time)
         buckets = _buckets(shard, times)
-        stored = send_keys(shard.number, buckets, offsets, times, digests)
-        some = list(parts(buckets, offsets, digests, span))
-        batch = self._patiently(lambda: shard.add(Topic.SENDS, [span], zip(stored, values, strict=True), some))
+        batch = Batch(offsets, times, digests, values)
+        puts, some = list(sends_as_puts(shard.number, buckets, batch)), list(parts(buckets, offsets, digests, span))
+        number = self._patiently(lambda: shard.add(Topic.SENDS, [span], puts, some))
         if not shard.condemned.isdisjoint(digests):
             all_times = times if isinstance(times, list) else [times] * len(digests)
             self._to_loop.sends(
                 shard.number,
                 [
-                    ArrivedSend(digest, batch, StoredSend(shard.bucket(time), offset, time, value))
+                    ArrivedSend(digest, number, StoredSend(shard.bucket(time), offset, time, value))
                     for digest, offset, time, value in zip(digests, offsets, all_times, values, strict=True)
                     if digest in shard.condemned
                 ],

@@ -15,8 +15,6 @@ Not promised: that only the message's own sends are found; digests may collide, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from struct import Struct
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -38,31 +36,6 @@ class Part(NamedTuple):
     offsets: Sequence[int]
     span: tuple[int, int]
     """The offsets that count as indexed once this part is in a run."""
-
-
-_KEY: Final = np.dtype(
-    [("kind", "S1"), ("shard", ">u2"), ("bucket", ">u4"), ("offset", ">u8"), ("time", ">u8"), ("digest", ">u8")]
-)
-
-
-def send_keys(
-    shard: int, buckets: int | list[int], offsets: Sequence[int], times: int | list[int], digests: list[bytes]
-) -> tuple[bytes, ...]:
-    """The keys of a batch of sends, as ``keys.send`` makes one: all at once, since a batch has hundreds.
-
-    ``buckets`` and ``times``: of each, or one for all.
-    """
-    rows = np.empty(len(offsets), dtype=_KEY)
-    rows["kind"], rows["shard"], rows["bucket"] = b"S", shard, buckets
-    rows["offset"] = np.arange(offsets.start, offsets.stop) if isinstance(offsets, range) else offsets
-    rows["time"] = times
-    rows["digest"] = np.frombuffer(b"".join(digests), dtype=_PAIR)
-    return _split(len(offsets)).unpack(rows.tobytes())
-
-
-@lru_cache(maxsize=2048)
-def _split(count: int) -> Struct:
-    return Struct(f"{_KEY.itemsize}s" * count)
 
 
 def parts(

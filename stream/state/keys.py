@@ -4,7 +4,7 @@
 
     kind(1) shard(2) bucket(4) name(8) │ rest
     └──────────── prefix, 15 bytes ────┘
-    S  a send            offset          timestamp_ms(8) digest(8)      → the record's value, as it came
+    S  a pack of sends   first offset                                   → sends that lie side by side, see ``packs``
     I  a block of a run  group(1) 0(7)   run(8)                         → digests and offsets, see ``index``
     E  a violation event digest          offset(8) timestamp_ms(8)      → trace headers and the record's value
     M  a mark            digest          send offset(8) first token(4) result offset(8) → what a result covers of a send
@@ -67,19 +67,9 @@ def stamp_of(key: bytes) -> Stamp:
     return Stamp(*_TWO.unpack_from(key, PREFIX_BYTES))
 
 
-def send(head: bytes, offset: int, timestamp_ms: int, digest: bytes) -> bytes:
-    """The key of a send; ``head`` is kind, shard and bucket."""
-    return head + _TWO.pack(offset, max(0, timestamp_ms)) + digest
-
-
 def name(head: bytes, offset: int) -> bytes:
-    """The prefix of a send's key."""
+    """The key of the pack whose first send has this offset."""
     return head + _ONE.pack(offset)
-
-
-def send_of(key: bytes) -> Stamp:
-    """The offset and record time in a send's key."""
-    return Stamp(*_TWO.unpack_from(key, HEAD_BYTES))
 
 
 def block(shard: int, bucket: int, group: int, run: int) -> bytes:

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 from stream.model import Fenced, Topic
 from stream.state import keys
 from stream.state.index import Part, Tail, blocks, found_in
+from stream.state.packs import Packed, unpack
 from stream.state.records import unpack_event, unpack_mark
 from stream.state.store import Put, Store
 from stream.work.condemned import Walk
@@ -201,11 +202,13 @@ class Shard:
 
     def _refill(self, bucket: int, start: int, end: int) -> None:
         head = keys.head(b"S", self.number, bucket)
-        span = keys.send(head, start, 0, b""), keys.send(head, end, 0, b"")
-        found = [key for key, _ in self._store.scan_between(*span)]
+        first = self._store.seeker()(keys.name(head, start))
+        begin = first[0] if first is not None and first[0].startswith(head) else keys.name(head, start)
+        pairs = self._store.scan_between(begin, keys.name(head, end))
+        found = [send for _, pack in pairs for send in unpack(pack) if start <= send.offset < end]
         if found:
-            offsets = [keys.send_of(key).offset for key in found]
-            self._tail.add(Part(bucket, b"".join(key[-8:] for key in found), offsets, (start, end)))
+            digests, offsets = b"".join(send.digest for send in found), [send.offset for send in found]
+            self._tail.add(Part(bucket, digests, offsets, (start, end)))
 
     @property
     def run_is_due(self) -> bool:
@@ -273,9 +276,19 @@ class Shard:
         return tail[skip : skip + most]
 
     def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
-        head = keys.head(b"S", self.number, bucket)
-        pairs = self._store.first_of(keys.name(head, offset) for offset in offsets)
-        return [StoredSend(bucket, *keys.send_of(pair[0]), pair[1]) for pair in pairs if pair is not None]
+        head, up_to = keys.head(b"S", self.number, bucket), self._store.seeker()
+        found: list[StoredSend] = []
+        pack, sends = b"", dict[int, Packed]()
+        for offset in offsets:
+            if (
+                offset not in sends
+                and (pair := up_to(keys.name(head, offset))) is not None
+                and pair[0].startswith(head)
+            ):
+                pack, sends = pair[1], {send.offset: send for send in unpack(pair[1])}
+            if (send := sends.get(offset)) is not None:
+                found.append(StoredSend(bucket, offset, send.timestamp_ms, pack[send.start : send.end]))
+        return found
 
     # --- scans, by the event loop
 

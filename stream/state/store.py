@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import starmap
 from pathlib import Path
 from typing import Final
@@ -89,15 +89,23 @@ class Store:
         """The pairs of one prefix from the key ``start`` on, as of the moment of the call. Raises StoreCorrupt."""
         return _walk(self._db.iter(self._one_prefix), prefix, start)
 
-    def first_of(self, prefixes: Iterable[bytes]) -> Iterator[Put | None]:
-        """For each 15-byte prefix its first pair, or None. Raises StoreCorrupt."""
-        cursor = self._db.iter(self._one_prefix)
-        for prefix in prefixes:
-            cursor.seek(prefix)
-            found = cursor.valid() and cursor.key().startswith(prefix)
-            if not found:
-                _sound(cursor)
-            yield (cursor.key(), cursor.value()) if found else None
+    def seeker(self) -> Callable[[bytes], Put | None]:
+        """A view of this moment, as a function: the pair with the greatest key not above the one asked for, or None.
+
+        The function raises StoreCorrupt.
+        """
+        order = ReadOptions()
+        order.set_total_order_seek(True)
+        cursor = self._db.iter(order)
+
+        def up_to(key: bytes) -> Put | None:
+            cursor.seek_for_prev(key)
+            if cursor.valid():
+                return cursor.key(), cursor.value()
+            _sound(cursor)
+            return None
+
+        return up_to
 
     def scan_kind(self, kind: bytes, shard: int) -> Iterator[Put]:
         """All pairs of one kind in one shard, by key. Slow beside ``scan``; raises StoreCorrupt."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from stream.model import Topic
 from stream.state import keys
-from stream.state.index import parts, send_keys
+from stream.state.index import parts
+from stream.state.packs import Batch, sends_as_puts
 from stream.state.shard import Shard, StoredSend
 from stream.state.store import Store
 
@@ -26,7 +27,7 @@ def add_sends(shard: Shard, rows: list[tuple[int, str, int, bytes]]) -> int:
     offsets, times = [row[0] for row in rows], [row[2] for row in rows]
     buckets = [shard.bucket(time) for time in times]
     span = (offsets[0], offsets[-1] + 1)
-    puts = zip(send_keys(shard.number, buckets, offsets, times, digests), (row[3] for row in rows), strict=True)
+    puts = list(sends_as_puts(shard.number, buckets, Batch(offsets, times, digests, [row[3] for row in rows])))
     return shard.add(Topic.SENDS, [span], puts, parts(buckets, offsets, digests, span))
 
 

@@ -69,7 +69,7 @@ def test_data_and_the_range_that_speaks_of_it_are_one_write(shard: Shard, monkey
     monkeypatch.setattr(Store, "write", noted)
     add_sends(shard, [(0, "m", T0_MS, b"x"), (1, "m", T0_MS, b"y")])
     shard.write_run()
-    assert writes == [[b"S", b"S", b"R"], [b"I", b"X"]]
+    assert writes == [[b"S", b"R"], [b"I", b"X"]]
 
 
 def test_what_was_flushed_survives_kill_9(tmp_path: Path) -> None:
