@@ -16,7 +16,7 @@ from copy import deepcopy as copy
 from itertools import count
 from typing import Final
 
-from stream.model import BadRecord, Outcome, RegistryDown, Topic
+from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
@@ -145,7 +145,10 @@ class Desk:
             return
         touched: dict[Condemned, None] = {}
         for digest, batch, stored in came:
-            touched.update(dict.fromkeys(self._send(shard, digest, batch, stored, now_s)))
+            try:
+                touched.update(dict.fromkeys(self._send(shard, digest, batch, stored, now_s)))
+            except RegistryDown:  # its message's events cannot be read now: all of it is looked at later
+                self.remembered(number, [(Severity.MEDIUM, stored.timestamp_ms, digest)])
         for it in touched:  # only now: they travel together, and no result is written before all of them are counted
             self._issue(it, it.packer.take() if it.walking else it.packer.flush())
 
