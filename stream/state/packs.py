@@ -23,6 +23,7 @@ PACK_BYTES: Final = 3_600
 
 _COUNT: Final = Struct(">H")
 _ROW: Final = Struct(">QQ8sI")
+_FIRST: Final = Struct(">Q")
 _ROWS: Final = np.dtype([("offset", ">u8"), ("time", ">u8"), ("digest", ">u8"), ("end", ">u4")])
 
 
@@ -95,3 +96,20 @@ def unpack(pack: bytes) -> Iterator[Packed]:
     for offset, timestamp_ms, digest, end in _ROW.iter_unpack(pack[_COUNT.size : body]):
         yield Packed(offset, timestamp_ms, digest, start, body + end)
         start = body + end
+
+
+def find(pack: bytes, offset: int) -> Packed | None:
+    """One send of a pack; mostly its place is its distance from the first."""
+    (count,) = _COUNT.unpack_from(pack)
+    (first,) = _FIRST.unpack_from(pack, _COUNT.size)
+    place = offset - first
+    if 0 <= place < count and _FIRST.unpack_from(pack, _COUNT.size + place * _ROW.size)[0] == offset:
+        return _row(pack, count, place)
+    return next((send for send in unpack(pack) if send.offset == offset), None)
+
+
+def _row(pack: bytes, count: int, place: int) -> Packed:
+    body, at = _COUNT.size + count * _ROW.size, _COUNT.size + place * _ROW.size
+    offset, timestamp_ms, digest, end = _ROW.unpack_from(pack, at)
+    start = _ROW.unpack_from(pack, at - _ROW.size)[3] if place else 0
+    return Packed(offset, timestamp_ms, digest, body + start, body + end)

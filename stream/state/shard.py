@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from stream.model import Fenced, Topic
 from stream.state import keys
 from stream.state.index import Part, Tail, blocks, found_in
-from stream.state.packs import Packed, unpack
+from stream.state.packs import find, unpack
 from stream.state.records import unpack_event, unpack_mark
 from stream.state.store import Put, Store
 from stream.work.condemned import Walk
@@ -278,15 +278,13 @@ class Shard:
     def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
         head, up_to = keys.head(b"S", self.number, bucket), self._store.seeker()
         found: list[StoredSend] = []
-        pack, sends = b"", dict[int, Packed]()
+        pack = b""
         for offset in offsets:
-            if (
-                offset not in sends
-                and (pair := up_to(keys.name(head, offset))) is not None
-                and pair[0].startswith(head)
-            ):
-                pack, sends = pair[1], {send.offset: send for send in unpack(pair[1])}
-            if (send := sends.get(offset)) is not None:
+            send = find(pack, offset) if pack else None
+            if send is None and (pair := up_to(keys.name(head, offset))) is not None and pair[0].startswith(head):
+                pack = pair[1]
+                send = find(pack, offset)
+            if send is not None:
                 found.append(StoredSend(bucket, offset, send.timestamp_ms, pack[send.start : send.end]))
         return found
 

@@ -58,6 +58,8 @@ class Store:
         self._writing.no_slowdown = True
         self._one_prefix = ReadOptions()
         self._one_prefix.set_prefix_same_as_start(True)
+        self._any_prefix = ReadOptions()
+        self._any_prefix.set_total_order_seek(True)
 
     def write(self, puts: Iterable[Put]) -> None:
         """One batch, whole or not at all. Raises StoreStalled (write it again later) or StoreCorrupt."""
@@ -94,9 +96,7 @@ class Store:
 
         The function raises StoreCorrupt.
         """
-        order = ReadOptions()
-        order.set_total_order_seek(True)
-        cursor = self._db.iter(order)
+        cursor = self._db.iter(self._any_prefix)
 
         def up_to(key: bytes) -> Put | None:
             cursor.seek_for_prev(key)
@@ -109,16 +109,12 @@ class Store:
 
     def scan_kind(self, kind: bytes, shard: int) -> Iterator[Put]:
         """All pairs of one kind in one shard, by key. Slow beside ``scan``; raises StoreCorrupt."""
-        order = ReadOptions()
-        order.set_total_order_seek(True)
         start = head(kind, shard, 0)[:3]
-        yield from _walk(self._db.iter(order), start, start)
+        yield from _walk(self._db.iter(self._any_prefix), start, start)
 
     def scan_between(self, start: bytes, end: bytes) -> Iterator[Put]:
         """All pairs from ``start`` up to ``end``, by key. Slow beside ``scan``; raises StoreCorrupt."""
-        order = ReadOptions()
-        order.set_total_order_seek(True)
-        cursor = self._db.iter(order)
+        cursor = self._db.iter(self._any_prefix)
         cursor.seek(start)
         while cursor.valid() and cursor.key() < end:
             yield cursor.key(), cursor.value()
@@ -127,9 +123,7 @@ class Store:
 
     def buckets(self, kind: bytes, shard: int) -> list[int]:
         """The time buckets in which the shard has keys of this kind, oldest first."""
-        order = ReadOptions()
-        order.set_total_order_seek(True)
-        cursor = self._db.iter(order)
+        cursor = self._db.iter(self._any_prefix)
         start, found = head(kind, shard, 0)[:3], list[int]()
         cursor.seek(start)
         while cursor.valid() and cursor.key().startswith(start):

@@ -163,7 +163,7 @@ class Packer:
         self, violation: Violation, head: SendHead, span: Span, where: tuple[int, int, int], tokens: Sequence[bytes]
     ) -> bool:
         """A send that fills a call by itself needs no box: the common campaign, and the dearest by bytes."""
-        if len(set(tokens)) != len(tokens) or sum(map(len, tokens)) + 3 * len(tokens) > MAX_BODY_BYTES:
+        if len(set(tokens)) != len(tokens) or len(b"".join(tokens)) + 3 * len(tokens) > MAX_BODY_BYTES:
             return False
         parcel = _new(violation, CALL, head)
         _note(parcel, SendPart(where[0], where[1], span[0], len(tokens)), where[2])
