@@ -44,6 +44,8 @@ class Gauges:
             yield Note("joining", f"it is not yet a member of the group {service.settings.kafka.group_id}")
         for place, why in self._standing():
             yield Note("partition_stands_still", f"{service.names[place[0]]}/{place[1]}: {why}")
+        for why in set(service.settling.unburied.values()):
+            yield Note("dead_letters_wait", f"{service.settings.topics.dead_letter} takes nothing: {why}")
 
     def _standing(self) -> Iterator[tuple[tuple[Topic, int], str]]:
         service = self._service
@@ -71,6 +73,16 @@ class Gauges:
         shards = self.shards()
         return {topic: sum(shard.restoring(topic) for shard in shards) for topic in Topic}
 
+    def _dead_letters(self) -> dict[tuple[str, ...], float]:
+        """By topic and reason: those found when they came, and stored sends found out later."""
+        names, found = self._service.names, dict[tuple[str, ...], float]()
+        for (topic, why), count in list(self._service.intake.dead.items()):
+            found[names[topic], why] = count
+        for why, count in list(self._service.settling.dead.items()):
+            place = names[Topic.SENDS], why
+            found[place] = found.get(place, 0) + count
+        return found
+
     def _unread(self) -> dict[tuple[Topic, int], int]:
         return {**self._service.membership.unread, **self._service.tail.unread}
 
@@ -90,7 +102,7 @@ class Gauges:
             "unpush_unread_records": {(names[topic],): unread[topic] for topic in Topic},
             "unpush_restore_remaining_records": {(names[topic],): restoring[topic] for topic in Topic},
             "unpush_standing_partitions": {(names[topic],): standing[topic] for topic in Topic},
-            "unpush_dead_letters": {(names[topic], why): n for (topic, why), n in list(intake.dead.items())},
+            "unpush_dead_letters": self._dead_letters(),
             "unpush_partitioners_differ": {(): float(self._service.chores.disagreement is not None)},
         }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from stream.model import BadRecord, Outcome, Position, Severity, Topic
+from stream.model import BadRecord, DeadReason, Outcome, Position, Severity, Topic
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.outbox import Letter, Outbox, Written
@@ -41,6 +41,10 @@ class Settling:
         """Results delivered so far."""
         self.devices: dict[tuple[str, str], int] = {}
         """Devices revoked, rejected or failed so far, by app and ending."""
+        self.dead: dict[str, int] = {}
+        """Stored sends that turned out unreadable and are dead letters now, by reason."""
+        self.unburied: dict[int, str] = {}
+        """Why the dead-letter topic refuses others of them."""
         self.watch: Callable[[Written], None] | None = None
         """Told of each result that is settled: metrics, the demo's live view."""
         self._desk, self._outbox, self._clock = desk, outbox, clock
@@ -112,12 +116,16 @@ class Settling:
         place = Position(self._sends_topic, shard.number, stored.offset, stored.timestamp_ms)
         letter = Letter(message_id.encode(), stored.value, list(headers((), error, place)))
         log.warning("dead_letter", topic=place.topic, partition=place.partition, offset=place.offset, why=str(error))
-        self._bury(letter)
+        self._bury(letter, error.reason)
 
-    def _bury(self, letter: Letter) -> None:
+    def _bury(self, letter: Letter, reason: DeadReason) -> None:
         def done(failed: object) -> None:
-            if failed is not None:
-                log.warning("dead_letter_waits", why=str(failed))
-                self._outbox.later(lambda: self._bury(letter))
+            if failed is None:
+                self.unburied.pop(id(letter), None)
+                self.dead[reason.value] = self.dead.get(reason.value, 0) + 1
+                return
+            self.unburied[id(letter)] = str(failed)
+            log.warning("dead_letter_waits", why=str(failed))
+            self._outbox.later(lambda: self._bury(letter, reason))
 
         self._outbox.dead_letter(letter, done)
