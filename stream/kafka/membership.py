@@ -20,7 +20,7 @@ from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, sort_
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.2
-BATCH: Final = 500
+BATCH: Final = 100
 COMMIT_EVERY_S: Final = 5.0
 RECOMMIT_EVERY_S: Final = 3600.0
 """The broker forgets offsets of topics that nobody subscribes to; message-sent is one."""

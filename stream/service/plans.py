@@ -26,7 +26,8 @@ class Remembered(NamedTuple):
 
 
 class Plans:
-    """The most severe first, then the newest finding, whose notification is the likeliest to be on a screen."""
+    """The most severe first, then the oldest finding, as in the lanes; of those remembered by the store the newest,
+    whose notification is the likeliest to be on a screen still."""
 
     def __init__(self) -> None:
         self._turn = count()
@@ -48,7 +49,7 @@ class Plans:
         """Plan this message in its turn; once, however often it is put."""
         if not it.queued:
             it.queued = True
-            heapq.heappush(self._heap, (-it.severity, -it.first_offset, next(self._turn), it))
+            heapq.heappush(self._heap, (-it.severity, it.first_timestamp_ms, next(self._turn), it))
 
     def first(self) -> Condemned:
         """The message whose turn it is."""

@@ -50,7 +50,7 @@ from stream.state.shard import Shard
 from stream.wire.registry import Registry
 from stream.wire.wire import Wire
 
-SLICE_S: Final = 0.003
+SLICE_S: Final = 0.0005
 """How long the desk plans before the loop turns to calls and replies again."""
 
 log = structlog.get_logger(__name__)
