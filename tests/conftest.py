@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from stream.brokers.apache import ApacheKafka
 from tests.topics import FreshTopics
@@ -29,3 +31,14 @@ def kafka() -> Iterator[ApacheKafka]:
 def topics(kafka: ApacheKafka) -> FreshTopics:
     """Names and topics that no other test sees."""
     return FreshTopics(kafka.bootstrap_servers, prefix=f"t{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command under test may send all logs to the stream that pytest shows it; that stream is gone with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)

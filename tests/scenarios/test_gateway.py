@@ -61,8 +61,8 @@ def test_a_gateway_that_is_away_loses_nothing(town: Town, outage: str) -> None:
     town.run(push_kit={"timeout": "1s"})
     town.tell(violations[2 * third :])
     town.pass_time(AWAY_S / 2)
-    assert town.progress.unfinished(town.story)
-    if outage != "refuses":
+    if outage != "refuses":  # that one ends by itself, on a slow machine before we look
+        assert town.progress.unfinished(town.story)
         town.push_kit.heal()
     town.wait_until_settled()
     town.judge()
