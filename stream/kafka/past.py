@@ -259,7 +259,11 @@ class Past:
         low, high = watermarks(self._consumer, name, partition)
         if not arrived.by_time.get(place[0]):
             return low
-        [found] = self._consumer.offsets_for_times([TopicPartition(name, partition, arrived.since_ms)], timeout=5.0)
+        try:
+            [found] = self._consumer.offsets_for_times([TopicPartition(name, partition, arrived.since_ms)], timeout=5.0)
+        except KafkaException as error:
+            log.info("retention_unknown", topic=name, partition=partition, why=error.args[0].str())
+            return low  # then all that there is is read: more than needed, never less
         if found.error is not None:
             return low
         return max(low, found.offset) if found.offset >= 0 else high

@@ -143,7 +143,7 @@ class Tail:
         except WAITS as why:
             self._standing.stand(place, start, why)
         except Fenced:
-            self._at.pop(place, None)
+            self._unassign([place])  # the order to do so may come later: then nothing is left to do
         else:
             self._at[place] = end
             self._standing.went_on(place)

@@ -244,6 +244,7 @@ class Calls:
             await asyncio.sleep(0)
             return
         parcel.attempts += 1
+        parcel.tried = True
         self.in_flight.add(parcel)
         try:
             reply = await self._gateway.revoke(app, parcel, body)
@@ -288,7 +289,7 @@ class Calls:
                 return False
             app = self.app(parcel.client_id or "")
             paused = self._settings.paused or self._settings.app(app.client_id).paused
-            return not paused and (parcel.attempts > 0 or app.waits_for is not None)
+            return not paused and (parcel.tried or app.waits_for is not None)
 
         for parcel in self.take_back(overdue):
             app = self.app(parcel.client_id or "")

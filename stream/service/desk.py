@@ -16,12 +16,14 @@ from copy import deepcopy as copy
 from itertools import count
 from typing import Final
 
+import structlog
+
 from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
 from stream.state.keys import digest_of
-from stream.state.shard import Shard, StoredEvent, StoredSend
+from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned, Walk
 from stream.work.endings import Ending
@@ -36,6 +38,9 @@ PARCELS_A_MESSAGE: Final = 128
 """A campaign plans no further ahead of its calls than this."""
 PARCELS_READY: Final = 256
 """Nor does a lane: what is planned holds its tokens in memory."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class Desk:
@@ -60,6 +65,7 @@ class Desk:
 
     def shard_came(self, shard: Shard) -> None:
         """From now on this shard's records may come."""
+        self.shard_went(shard.number)  # it may be back before its going was heard of
         self.shards[shard.number] = shard
         self.waits_for_past[shard.number] = {}
 
@@ -114,11 +120,17 @@ class Desk:
         self._judge(it, shard, events)
 
     def _events(self, shard: Shard, it: Condemned) -> list[Event]:
-        read = (self._read_event(stored) for stored in shard.events(it.digest))
-        return [event for event in read if event.event.message_id == it.message_id]
+        return [event for event in self._read_events(shard, it.digest) if event.event.message_id == it.message_id]
 
-    def _read_event(self, stored: StoredEvent) -> Event:
-        return Event(stored.offset, stored.timestamp_ms, self._wire.stored_violation(stored.value), stored.trace)
+    def _read_events(self, shard: Shard, digest: bytes) -> Iterator[Event]:
+        """The stored events that can still be read: one could be when it came, but its registry may be set no more."""
+        for stored in shard.events(digest):
+            try:
+                said = self._wire.stored_violation(stored.value)
+            except BadRecord as error:
+                log.error("stored_event_unreadable", partition=shard.number, offset=stored.offset, why=str(error))
+                continue
+            yield Event(stored.offset, stored.timestamp_ms, said, stored.trace)
 
     def _judge(self, it: Condemned, shard: Shard, events: Iterable[Event]) -> None:
         before = it.severity if it.open_parcels else None
@@ -159,7 +171,7 @@ class Desk:
         except (BadRecord, RegistryDown):
             message_id = None
         for it in self._of(shard, digest, message_id, now_s):
-            if not it.standing or it.seen(stored.bucket, batch):
+            if not it.standing or shard.leaving or it.seen(stored.bucket, batch):
                 continue
             if it.walk is None or not self._ready(it, shard):
                 it.wanted = True  # the pass to come sees it
@@ -244,7 +256,9 @@ class Desk:
             return False
         self._plans.take()
         shard = self.shards.get(it.shard)
-        if shard is not None and it.open_parcels < PARCELS_A_MESSAGE and self.open.get((it.shard, it.message_id)) is it:
+        if shard is None or shard.leaving:
+            return True
+        if it.open_parcels < PARCELS_A_MESSAGE and self.open.get((it.shard, it.message_id)) is it:
             if self._ready(it, shard):
                 self._walk_if_room(it, shard)
             else:
@@ -286,8 +300,7 @@ class Desk:
         digest, shard = remembered.digest, self.shards.get(remembered.shard)
         by_message: dict[str, list[Event]] = {}
         try:
-            for stored in shard.events(digest) if shard is not None else ():
-                event = self._read_event(stored)
+            for event in self._read_events(shard, digest) if shard is not None else ():
                 by_message.setdefault(event.event.message_id, []).append(event)
         except RegistryDown:
             self._plans.unreadable_now(remembered)
@@ -351,8 +364,12 @@ class Desk:
 
     def wants(self, parcel: Parcel) -> bool:
         """Whether a parcel that its call did not end is to be called again; not when its violation has been withdrawn
-        meanwhile: then its places are given back here."""
-        if parcel.owner is None or parcel.owner.stands(parcel.violation):
+        meanwhile or its shard is leaving: then its places are given back here."""
+        it = parcel.owner
+        if it is None:
+            return True
+        shard = self.shards.get(it.shard)
+        if it.stands(parcel.violation) and shard is not None and not shard.leaving:
             return True
         self._ended(parcel)
         return False

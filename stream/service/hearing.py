@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 class Hearing:
-    """See the module's words. ``shards`` and ``desk`` are the service's; ``kick`` wakes the planner, on the loop."""
+    """See the module's words. ``shards`` and ``desk`` are the service's; ``kick`` wakes the planner, ``failed`` ends
+    the service, both on the loop."""
 
     def __init__(
         self,
@@ -35,9 +36,11 @@ class Hearing:
         names: Mapping[Topic, str],
         clock: Clock,
         kick: Callable[[], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         """Made inside the running loop."""
         self._shards, self._desk, self._names, self._clock, self._kick = shards, desk, names, clock, kick
+        self._failed = failed
         self._loop = asyncio.get_running_loop()
 
     def call_soon(self, call: Callable[..., None], *args: Any) -> None:
@@ -54,7 +57,10 @@ class Hearing:
         self.call_soon(self._told, self._desk.sends_came, number, came)
 
     def _told(self, tell: Callable[[int, list[Any], float], None], number: int, came: list[Any]) -> None:
-        tell(number, came, self._clock.monotonic_s())
+        try:
+            tell(number, came, self._clock.monotonic_s())
+        except Exception as error:  # noqa: BLE001  # half of what came would be lost to the desk: end the service, loudly
+            self._failed(error)
         self._kick()
 
     def ranges(self, place: Place) -> Ranges | None:

@@ -34,6 +34,8 @@ from stream.wire.wire import Wire
 from stream.work.judgement import Event, Trace
 
 LETTERS_WAIT_S: Final = 5.0
+MAX_TRACE_BYTES: Final = 8_192
+"""A longer trace header is none: W3C asks for 512 characters to be kept."""
 STALL_WAIT_S: Final = 0.005
 STALL_TRIES: Final = 400
 _TRACED: Final = frozenset({"traceparent", "tracestate"})
@@ -115,7 +117,7 @@ class Intake:
         if not self._wire.plain_sends(names, values):
             messages = self._checked(shard, Topic.SENDS, messages, lambda m: self._wire.check_send(m.key(), m.value()))
             names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
-        else:
+        elif messages[0].timestamp()[1] >= self._started_ms:
             self._shares[Topic.SENDS].good(len(messages))
         if not messages:
             shard.add(Topic.SENDS, [(start, end)])
@@ -301,4 +303,6 @@ def _own(message: Message) -> list[tuple[str, bytes | None]]:
 
 
 def _trace(own: Any) -> Trace:
-    return tuple((name, value) for name, value in own if name in _TRACED and value is not None) if own else ()
+    if not own:
+        return ()
+    return tuple((n, value) for n, value in own if n in _TRACED and value is not None and len(value) <= MAX_TRACE_BYTES)

@@ -97,7 +97,7 @@ class Sorter:
     def _fresh(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> None:
         if not send.head.revocable:
             it.packer.put(violation, _NOT_REVOCABLE, send.head, span, where, ())
-        elif min(where[2], violation.first_timestamp_ms) < self.before_ms:
+        elif min(where[2], max(violation.first_timestamp_ms, violation.again_ms)) < self.before_ms:
             it.packer.put(violation, _EXPIRED, send.head, span, where, ())
         else:
             most = self._largest_call(send.head.client_id)

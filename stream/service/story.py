@@ -114,7 +114,7 @@ class Service:
             dry=self.dry,
         )
         shards: dict[int, Shard] = {}
-        self.hearing = Hearing(shards, self.desk, self.names, self.clock, self._kick.set)
+        self.hearing = Hearing(shards, self.desk, self.names, self.clock, self._kick.set, self._fail)
         self.intake = self._new_intake(shards)
         clocked = self.clock, retention_ms, bucket_ms
         self.arrivals = Arrivals(self.store, self._topics(), self.intake, self.desk, self.calls, self.outbox, *clocked)

@@ -14,7 +14,7 @@ from stream.work.cover import Kind, Mark
 from stream.work.judgement import Trace
 
 _MARK: Final = struct.Struct(">IB?Q")
-_LENGTH: Final = struct.Struct(">H")
+_LENGTH: Final = struct.Struct(">I")
 
 
 def pack_mark(mark: Mark) -> bytes:
@@ -40,9 +40,9 @@ def pack_event(trace: Trace, value: bytes) -> bytes:
 def unpack_event(stored: bytes) -> tuple[Trace, bytes]:
     """The reverse."""
     (length,) = _LENGTH.unpack_from(stored)
-    headers = stored[2 : 2 + length]
+    headers = stored[_LENGTH.size : _LENGTH.size + length]
     trace = tuple((name, text.encode("latin-1")) for name, text in orjson.loads(headers)) if headers else ()
-    return trace, stored[2 + length :]
+    return trace, stored[_LENGTH.size + length :]
 
 
 def pack_rejects(rejects: Iterable[RejectedToken]) -> bytes:

@@ -61,6 +61,8 @@ class Parcel:
     newest_ms: int = 0
     """The latest of the same: what giving up counts from."""
     attempts: int = 0
+    tried: bool = False
+    """Whether a call of its own has been made, not only of what it was cut from."""
     refused_at: int | None = None
     """How many calls of its app had been accepted when all of its tokens were first refused; None: they never were."""
     started_at_ms: int = 0
@@ -130,7 +132,7 @@ class Packer:
     ) -> None:
         """Put in one place whose token is refused without a call; ``fate`` ends it, ``refused`` says why."""
         box = self._box(violation, fate, head)
-        box.bytes += len(refused.token) + len(refused.reason)
+        box.bytes += len(refused.token.encode()) + len(refused.reason.encode())
         box.parcel.rejects.append(refused)
         _note(box.parcel, SendPart(where[0], where[1], place, 1), where[2])
         if box.bytes >= MAX_REJECTS_BYTES - 2 * MAX_TOKEN_BYTES or len(box.parcel.parts) >= MAX_PARTS:
@@ -206,7 +208,7 @@ def _key(violation: Violation, fate: Fate, head: SendHead) -> tuple[object, ...]
 
 
 def _new(violation: Violation, fate: Fate, head: SendHead) -> Parcel:
-    since_ms = violation.first_timestamp_ms
+    since_ms = max(violation.first_timestamp_ms, violation.again_ms)  # asked for again: counted from then
     return Parcel(
         violation, fate, head.client_id, head.notify_id, head.push_type, oldest_ms=since_ms, newest_ms=since_ms
     )
@@ -237,7 +239,9 @@ def _within_parts(parcel: Parcel) -> list[Parcel]:
         count = sum(part.token_count for part in parts)
         places = parcel.places[at : at + count]
         pieces.append(
-            replace(parcel, parts=parts, places=places, tokens=list(dict.fromkeys(places)), place_count=count)
+            replace(
+                parcel, parts=parts, places=places, tried=False, tokens=list(dict.fromkeys(places)), place_count=count
+            )
         )
         at += count
     return pieces

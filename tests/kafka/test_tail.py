@@ -1,0 +1,69 @@
+"""The live reader, on librdkafka's mock cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Message, Producer
+
+from stream.brokers.mock import MockKafka
+from stream.kafka import properties
+from stream.kafka.tail import Tail
+from stream.model import Fenced, Topic
+from stream.settings import default_settings
+
+NAMES = {Topic.SENDS: "sends", Topic.RESULTS: "results"}
+PLACE = (Topic.SENDS, 0)
+
+
+class FullSpeed:
+    """A pace that never gives way."""
+
+    def most(self) -> int:
+        """Records in the next batch."""
+        return 100
+
+    def rest(self, worked_s: float) -> None:
+        """No rest."""
+
+
+def wait_until(true: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Wait for another thread."""
+    end_s = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
+    """A shard leaves under load and returns: the reader reads it again, it does not fall over what it still held."""
+    taken: list[int] = []
+    failed: list[Exception] = []
+    fenced, refused = [True], [False]
+
+    def take(topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
+        if fenced[0]:
+            refused[0] = True
+            raise Fenced("the shard has left")
+        taken.extend(message.offset() or 0 for message in messages)
+
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        for number in range(20):
+            producer.produce("sends", str(number))
+        producer.flush()
+        tail = Tail(
+            properties.sends(settings), NAMES, take, FullSpeed(), lambda *_: None, lambda *_: None, failed.append
+        )
+        tail.thread.start()
+        tail.add({PLACE: 0})
+        wait_until(lambda: refused[0])
+        tail.remove([PLACE])
+        fenced[0] = False
+        tail.add({PLACE: 0})
+        wait_until(lambda: len(taken) == 20 or bool(failed))
+        tail.stop()
+    assert failed == []
+    assert taken == list(range(20))
