@@ -414,7 +414,7 @@ class Desk:
 
     def _say_withdrawn(self, it: Condemned, shard: Shard) -> None:
         for violation in it.violations.values():
-            if not violation.stands:
+            if violation.withdrawals:
                 self._ways.say(it, violation, Outcome.WITHDRAWN)
 
     def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:

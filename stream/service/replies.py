@@ -73,7 +73,7 @@ class Replies:
             )
         before, parcel.refused_at = parcel.refused_at, app.accepted_calls
         proven = before is not None and before < app.accepted_calls  # others were accepted meanwhile: it is the tokens
-        if not proven and app.refuse(len(parcel.tokens)):
+        if not proven and app.refuse(parcel.tokens):
             self._pause(parcel, app, reply, last=True)
             return
         self._calls.finish(parcel, _ending(Outcome.FAILED, 0, _rejected(parcel, reply), reply))

@@ -68,9 +68,12 @@ class Settling:
 
     def say(self, it: Condemned, violation: Violation, outcome: Outcome) -> None:
         """A result without places, once: NOT_FOUND per violation, WITHDRAWN per withdrawal."""
+        words = [f"{outcome.value}@{offset}" for offset in violation.withdrawals]
+        for word in words if outcome is Outcome.WITHDRAWN else [outcome.value]:
+            self._say(it, violation, outcome, f"{word}/dry" if self._dry else word)
+
+    def _say(self, it: Condemned, violation: Violation, outcome: Outcome, word: str) -> None:
         shard = self._desk.shards.get(it.shard)
-        word = f"{outcome.value}@{violation.withdrawn_by}" if outcome is Outcome.WITHDRAWN else outcome.value
-        word += "/dry" if self._dry else ""
         name = result_id(violation, (), word)
         if shard is None or name in it.said:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from stream.model import MAX_CALL_TOKENS
@@ -29,7 +30,7 @@ class App:
         "pause_reason",
         "paused_since_s",
         "probe_at_s",
-        "refused",
+        "_refused",
         "token_limit",
         "_probe_s",
         "accepted_calls",
@@ -45,8 +46,8 @@ class App:
         self.pause_reason: str | None = None
         self.paused_since_s = 0.0
         self.probe_at_s = 0.0
-        self.refused = 0
-        """Tokens refused in a row, none accepted between."""
+        self._refused: set[int] = set()
+        """Hashes of the tokens refused in a row, none accepted between."""
         self.accepted_calls = 0
         self._probe_s = PROBE_FIRST_S
 
@@ -87,16 +88,18 @@ class App:
     def accepted(self) -> bool:
         """A call was accepted, in part at least. True where that ends a pause."""
         ended = self.pause_reason is not None
-        self.pause_reason, self.refused = None, 0
+        self.pause_reason = None
+        self._refused.clear()
         self.accepted_calls += 1
         return ended
 
-    def refuse(self, tokens: int) -> bool:
-        """A call's tokens were all refused for good. True where that makes too many in a row: pause rather than
-        settle them."""
-        if self.refused + tokens >= REFUSED_IN_A_ROW:
+    def refuse(self, tokens: Iterable[bytes]) -> bool:
+        """A call's tokens were all refused for good. True where that makes too many different ones in a row: pause
+        rather than settle them."""
+        refused = self._refused.union(map(hash, tokens))
+        if len(refused) >= REFUSED_IN_A_ROW:
             return True
-        self.refused += tokens
+        self._refused = refused
         return False
 
     def cool(self, until_s: float) -> None:

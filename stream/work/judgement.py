@@ -37,8 +37,8 @@ class Violation(NamedTuple):
     first_timestamp_ms: int
     again_ms: int
     """Record time of the latest event that asks to try again what was given up before it; 0: none."""
-    withdrawn_by: int | None
-    """Offset of the event that withdrew it; None unless withdrawn."""
+    withdrawals: tuple[int, ...]
+    """Offsets of the events that withdrew it, each of which is to be reported, also those that a later event undid."""
     trace: Trace
 
     @property
@@ -77,7 +77,7 @@ def _first(event: Event) -> Violation:
         first_offset=event.offset,
         first_timestamp_ms=event.timestamp_ms,
         again_ms=0,
-        withdrawn_by=event.offset if said.status is Status.WITHDRAWN else None,
+        withdrawals=(event.offset,) if said.status is Status.WITHDRAWN else (),
         trace=event.trace,
     )
 
@@ -87,9 +87,11 @@ def _next(before: Violation, event: Event, latest_ms: int) -> Violation:
     is a repeat)."""
     status = event.event.status
     if status is Status.WITHDRAWN:
-        return before if before.status is status else before._replace(status=status, withdrawn_by=event.offset)
+        if before.status is status:
+            return before
+        return before._replace(status=status, withdrawals=(*before.withdrawals, event.offset))
     if status is Status.CONFIRMED and event.event.detected_at_ms <= latest_ms:
         return before
     if status is Status.CONFIRMED and before.status is Status.APPROVED:
         status = Status.APPROVED  # only a withdrawal undoes an approval
-    return before._replace(status=status, withdrawn_by=None, again_ms=event.timestamp_ms)
+    return before._replace(status=status, again_ms=event.timestamp_ms)

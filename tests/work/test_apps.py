@@ -9,6 +9,11 @@ def app(held: str | None = None, rate: float = 0.0) -> App:
     return App("app", rate, 0.0, held)
 
 
+def tokens(count: int) -> list[bytes]:
+    """So many different ones."""
+    return [b"token-%d" % number for number in range(count)]
+
+
 def test_an_app_calls_at_once_and_says_nothing() -> None:
     """Nothing is in the way but limits."""
     fresh = app()
@@ -47,16 +52,16 @@ def test_an_accepted_call_ends_the_pause() -> None:
 def test_two_hundred_tokens_refused_in_a_row_are_too_many() -> None:
     """200 distinct tokens in a row, none accepted."""
     refused = app()
-    assert not refused.refuse(REFUSED_IN_A_ROW - 1)
-    assert refused.refuse(1)
+    assert not refused.refuse(tokens(REFUSED_IN_A_ROW - 1))
+    assert refused.refuse([b"another"])
 
 
 def test_one_accepted_call_starts_the_row_anew() -> None:
     """… in a row, none accepted."""
     refused = app()
-    refused.refuse(REFUSED_IN_A_ROW - 1)
+    refused.refuse(tokens(REFUSED_IN_A_ROW - 1))
     refused.accepted()
-    assert not refused.refuse(REFUSED_IN_A_ROW - 1)
+    assert not refused.refuse(tokens(REFUSED_IN_A_ROW - 1))
 
 
 def test_cooling_ends_by_itself_and_is_never_shortened() -> None:
@@ -92,3 +97,9 @@ def test_a_smaller_limit_makes_smaller_calls() -> None:
     assert small.largest_call == 500
     small.token_limit = 100
     assert small.largest_call == 100
+
+
+def test_one_token_refused_again_and_again_pauses_nobody() -> None:
+    """200 *distinct* tokens in a row: a device that is gone, in 200 violated messages, is one."""
+    one = app()
+    assert not any(one.refuse([b"gone"]) for _ in range(2 * REFUSED_IN_A_ROW))

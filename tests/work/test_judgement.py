@@ -72,11 +72,11 @@ def test_approved_without_a_confirmed_confirms() -> None:
 def test_each_withdrawal_has_its_own_name_and_a_repeat_of_it_none() -> None:
     """WITHDRAWN once per withdrawal."""
     first = event(1), event(2, WITHDRAWN)
-    assert judge(first)["v"].withdrawn_by == 2
-    assert judge([*first, event(3, WITHDRAWN)])["v"].withdrawn_by == 2
+    assert judge(first)["v"].withdrawals == (2,)
+    assert judge([*first, event(3, WITHDRAWN)])["v"].withdrawals == (2,)
     again = [*first, event(3, detected_ms=2_000), event(4, WITHDRAWN)]
-    assert judge(again)["v"].withdrawn_by == 4
-    assert judge([*first, event(3, detected_ms=2_000)])["v"].withdrawn_by is None
+    assert judge(again)["v"].withdrawals == (2, 4)
+    assert judge([*first, event(3, detected_ms=2_000)])["v"].withdrawals == (2,)
 
 
 def test_violations_come_in_the_order_of_their_first_offsets() -> None:
