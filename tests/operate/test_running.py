@@ -205,6 +205,7 @@ async def test_the_unknown_is_404_in_one_sentence(tmp_path: Path) -> None:
     """Unknown → 404 with a JSON sentence; an id in no event, a message in no record."""
     async with running(tmp_path) as rig:
         await rig.ready()
+        await rig.until("/api/status", lambda r: not any(s["sends"]["restoring"] for s in r.json["shards"]))
         violation, message = await rig.get("/api/violations/v9"), await rig.get("/api/messages/m9")
         assert (violation.status, message.status) == (404, 404)
         assert "'v9' is not known here" in violation.json["error"]
