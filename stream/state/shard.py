@@ -334,17 +334,27 @@ class Shard:
 
     def drop_bucket(self, bucket: int) -> None:
         """Let a bucket go; end what is open in it first."""
-        gone = {
-            key[keys.HEAD_BYTES : keys.PREFIX_BYTES] for key, _ in self._store.scan_between(*self._span(b"E", bucket))
-        }
+        events = list(self._store.scan_between(*self._span(b"E", bucket)))
         with self._lock:
             self._check()
+            # A message's events leave together, with the last of them: without a withdrawal that stood here, a repeat
+            # A message's events leave together, with the last of them: without a withdrawal that stood here, a repeat
+            self._store.write([(kept, value) for key, value in events if (kept := self._in_later_bucket(key, bucket))])
             self._store.drop_bucket(self.number, bucket)
             self._tail.drop(bucket)
             self._buckets = [each for each in self._buckets if each != bucket]
         self._store.compact_bucket(self.number, bucket)
-        for digest in gone:
+        for digest in {key[keys.HEAD_BYTES : keys.PREFIX_BYTES] for key, _ in events}:
             self._acquit(digest)
+
+    def _in_later_bucket(self, key: bytes, bucket: int) -> bytes | None:
+        """The event's key in the latest bucket that has an event of its message; None: there is none behind this."""
+        digest = key[keys.HEAD_BYTES : keys.PREFIX_BYTES]
+        for later in reversed([each for each in self._buckets if each > bucket]):
+            prefix = keys.head(b"E", self.number, later) + digest
+            if next(iter(self._store.scan([prefix])), None) is not None:
+                return prefix + key[keys.PREFIX_BYTES :]
+        return None
 
     def _span(self, kind: bytes, bucket: int) -> tuple[bytes, bytes]:
         return keys.head(kind, self.number, bucket), keys.head(kind, self.number, bucket + 1)

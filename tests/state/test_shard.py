@@ -291,6 +291,24 @@ def test_events_of_a_message_come_back_whatever_their_bucket(shard: Shard) -> No
 # --- leaving, and what has been read
 
 
+def test_events_of_a_message_leave_together_with_the_last_of_them(shard: Shard) -> None:
+    """No repeat undoes a person's decision, also when the decision is older than retention and the repeat is not."""
+    withdrawn, settled = keys.digest_of(b"withdrawn"), keys.digest_of(b"settled")
+    shard.condemned |= {withdrawn, settled}
+    for digest, offset, hour in ((withdrawn, 1, 0), (settled, 2, 0), (withdrawn, 3, 1), (withdrawn, 4, 2)):
+        time_ms = T0_MS + hour * HOUR_MS
+        key = keys.stamped(shard.head(b"E", time_ms) + digest, offset, time_ms)
+        shard.add(Topic.VIOLATIONS, [(offset, offset + 1)], [(key, pack_event((), b"%d" % offset))])
+    for expired in shard.expired_buckets(T0_MS + 2 * HOUR_MS):
+        shard.drop_bucket(expired)
+    assert [event.offset for event in shard.events(withdrawn)] == [1, 3, 4]
+    assert list(shard.events(settled)) == []
+    assert shard.condemned == {withdrawn}
+    for expired in shard.expired_buckets(T0_MS + 3 * HOUR_MS):
+        shard.drop_bucket(expired)
+    assert shard.condemned == set()
+
+
 def test_a_dropped_bucket_takes_its_sends_and_nothing_else(tmp_path: Path) -> None:
     """Old sends leave by whole buckets; the ranges read stay read; nothing of it comes back with the next run."""
     store, shard = open_shard(tmp_path)
