@@ -338,7 +338,7 @@ class Shard:
         with self._lock:
             self._check()
             # A message's events leave together, with the last of them: without a withdrawal that stood here, a repeat
-            # A message's events leave together, with the last of them: without a withdrawal that stood here, a repeat
+            # behind it would look like a finding of its own. Kept before the rest is dropped: a crash loses none.
             self._store.write([(kept, value) for key, value in events if (kept := self._in_later_bucket(key, bucket))])
             self._store.drop_bucket(self.number, bucket)
             self._tail.drop(bucket)
