@@ -4,6 +4,7 @@ The house, in the order in which a record meets its rooms; `docs/architecture.md
 
     __main__.py      the console command ``unpush``
     model.py         the nouns, and the tree of exceptions
+    block.py         a send's tokens as one piece of memory
     settings/        every key, checked before anything starts; secrets masked
     kafka/           the broker's edge: the group member, the live reader, the reader of the past
     wire/            bytes become records, records become bytes

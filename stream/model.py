@@ -17,6 +17,7 @@ The exceptions, each for what cannot go on from here (an *outcome* is a value, n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
@@ -149,7 +150,7 @@ class Send(NamedTuple):
     """A MessageSent, whole. ``tokens`` are UTF-8 bytes, in the record's order, repeats kept; never logged."""
 
     head: SendHead
-    tokens: tuple[bytes, ...]
+    tokens: Sequence[bytes]
 
     def __repr__(self) -> str:
         return f"Send({self.head!r}, {len(self.tokens)} tokens)"

@@ -19,6 +19,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from stream.block import TokenBlock
 from stream.pushkit.reply import MAX_REPLY_BYTES, Reply, no_reply, sort_reply
 
 KEEPALIVE_S: Final = 15.0
@@ -44,11 +45,13 @@ def pooled_session(timeout_s: float, max_connections: int) -> aiohttp.ClientSess
 
 
 def encode_body(notify_id: int, tokens: Sequence[bytes]) -> bytes:
-    """The request's JSON, to be kept for retries; 25 µs for 1,000 tokens of 112 characters. Never raises.
+    """The request's JSON, to be kept for retries. Never raises.
 
     Its size is 23 bytes, the id's digits, and each token's length + 3: exactly, unless a token holds a quote, a
     backslash (one byte more each) or a control character (five more). A byte that is not UTF-8 goes out as U+FFFD.
     """
+    if isinstance(tokens, TokenBlock):
+        return b"".join((b'{"notifyId":%d,"token":["' % notify_id, tokens.json(), b'"]}'))
     if tokens and _needs_no_escape(b"".join(tokens)):
         return b"".join((b'{"notifyId":%d,"token":["' % notify_id, b'","'.join(tokens), b'"]}'))
     return orjson.dumps({"notifyId": notify_id, "token": [token.decode("utf-8", "replace") for token in tokens]})

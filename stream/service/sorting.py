@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from stream.block import lengths
 from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send
 from stream.state.records import unpack_rejects
 from stream.state.shard import Shard, StoredSend
@@ -106,8 +107,8 @@ class Sorter:
 
     def _callable(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> Iterable[Span]:
         """The span without the tokens that no call can carry; those are refused here."""
-        lengths = set(map(len, send.tokens[span[0] : span[1]]))
-        if max(lengths) <= MAX_TOKEN_BYTES and min(lengths) > 0:
+        seen = lengths(send.tokens[span[0] : span[1]])
+        if max(seen) <= MAX_TOKEN_BYTES and min(seen) > 0:
             return (span,)
         wrong = [place for place in range(*span) if not 0 < len(send.tokens[place]) <= MAX_TOKEN_BYTES]
         for place in wrong:

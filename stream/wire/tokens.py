@@ -6,37 +6,41 @@ Not promised: that a token is one that Push Kit would know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
 from typing import Final
 
+from stream.block import TokenBlock, block_of
 from stream.wire.primitives import blob, long, read_count, read_length
 
 _RUN: Final = 64
 """Tokens cut out in one go: big enough to be fast, small enough that 64 cached layouts per length cost nothing."""
 
 
-def read_tokens(data: bytes, at: int) -> tuple[bytes, ...]:
-    """The tokens from ``at`` to the end of ``data``. Raises ValueError for bytes behind them or a token not UTF-8."""
+def read_tokens(data: bytes, at: int) -> Sequence[bytes]:
+    """The tokens from ``at`` to the end of ``data``, a tuple or a TokenBlock.
+
+    Raises ValueError for bytes behind them or a token not UTF-8.
+    """
     tokens, at = _read_blocks(data, at)
     if at != len(data):
         raise ValueError(f"{len(data) - at} bytes follow the last field")
-    if not b"".join(tokens).isascii():
+    if isinstance(tokens, tuple) and not b"".join(tokens).isascii():
         for token in tokens:
             token.decode()
     return tokens
 
 
-def _read_blocks(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
+def _read_blocks(data: bytes, at: int) -> tuple[tuple[bytes, ...] | TokenBlock, int]:
     count, at = read_count(data, at)
     tokens: list[bytes] = []
     while count:
         block, at = _read_block(data, at, count)
         count, at = read_count(data, at)
         if not count and not tokens:
-            return tuple(block), at
+            return block if isinstance(block, TokenBlock) else tuple(block), at
         tokens.extend(block)
     return tuple(tokens), at
 
@@ -54,7 +58,7 @@ def _read_block(data: bytes, at: int, count: int) -> tuple[Iterable[bytes], int]
     if count == 1:
         return (data[begin:end],), end
     if end <= len(data) and _repeats(data, at, end, stride, width):
-        return _cut_equal(data[at:end], width, length), end
+        return block_of(data, at, count, width, length) or _cut_equal(data[at:end], width, length), end
     return _cut_mixed(data, at, count)
 
 
@@ -90,6 +94,6 @@ def _cut_mixed(data: bytes, at: int, count: int) -> tuple[list[bytes], int]:
     return tokens, at
 
 
-def tokens_written(tokens: tuple[bytes, ...]) -> bytes:
+def tokens_written(tokens: Sequence[bytes]) -> bytes:
     """The list as Avro writes it: one block and its end."""
     return b"".join((long(len(tokens)), *map(blob, tokens), b"\0")) if tokens else b"\0"

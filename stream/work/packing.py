@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from stream.block import all_distinct, total_bytes
 from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, Outcome, RejectedToken, SendHead, SendPart
 from stream.work.cover import Span
 from stream.work.judgement import Violation
@@ -108,13 +109,16 @@ class Packer:
         """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of
         that send's."""
         partition, offset, timestamp_ms = where
-        chosen = tokens[span[0] : span[1]] if tokens else ()
-        if len(chosen) == max_tokens and fate is CALL and self._whole(violation, head, span, where, chosen):
-            return
         at = span[0]
+        while fate is CALL and span[1] - at >= max_tokens:
+            if not self._whole(violation, head, where, at, tokens[at : at + max_tokens]):
+                break
+            at += max_tokens
+        chosen = tokens[at : span[1]] if tokens else ()
+        begin = at
         while at < span[1]:
             box = self._box(violation, fate, head)
-            taken = self._fill(box, chosen, at - span[0], max_tokens) if chosen else span[1] - at
+            taken = self._fill(box, chosen, at - begin, max_tokens) if chosen else span[1] - at
             if taken:
                 _note(box.parcel, SendPart(partition, offset, at, taken), timestamp_ms)
             at += taken
@@ -162,13 +166,13 @@ class Packer:
         return sum(box.parcel.place_count for box in self._open.values())
 
     def _whole(
-        self, violation: Violation, head: SendHead, span: Span, where: tuple[int, int, int], tokens: Sequence[bytes]
+        self, violation: Violation, head: SendHead, where: tuple[int, int, int], at: int, tokens: Sequence[bytes]
     ) -> bool:
-        """A send that fills a call by itself needs no box: the common campaign, and the dearest by bytes."""
-        if len(set(tokens)) != len(tokens) or len(b"".join(tokens)) + 3 * len(tokens) > MAX_BODY_BYTES:
+        """Places that fill a call by themselves need no box: the common campaign, and the dearest by bytes."""
+        if total_bytes(tokens) + 3 * len(tokens) > MAX_BODY_BYTES or not all_distinct(tokens):
             return False
         parcel = _new(violation, CALL, head)
-        _note(parcel, SendPart(where[0], where[1], span[0], len(tokens)), where[2])
+        _note(parcel, SendPart(where[0], where[1], at, len(tokens)), where[2])
         parcel.places = parcel.tokens = tokens  # type: ignore[assignment]  # shared on purpose: nobody changes either
         self.full.append(parcel)
         return True

@@ -52,7 +52,7 @@ class Case:
         """The token of each place, repeats kept."""
         return list(chain.from_iterable(self._tokens(part) for part in parts))
 
-    def _tokens(self, part: SendPart) -> tuple[bytes, ...]:
+    def _tokens(self, part: SendPart) -> Sequence[bytes]:
         sent = self.at.get((part.partition, part.offset))
         return sent.send.tokens[part.first_token : part.first_token + part.token_count] if sent else ()
 

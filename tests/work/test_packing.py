@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.block import block_of
 from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, Outcome, RejectedToken, SendHead
 from stream.pushkit.client import encode_body
 from stream.work.packing import CALL, MAX_PARTS, Fate, Packer, Parcel, choose, cut
@@ -84,6 +85,33 @@ def test_ten_thousand_sends_of_one_token_make_ten_calls() -> None:
     """A stored campaign of 10,000 one-token sends with one notifyId takes ten calls."""
     made = packed([(HEAD, "v", [b"token-%d" % i]) for i in range(10_000)], MAX_CALL_TOKENS)
     assert [len(each.tokens) for each in made] == [1_000] * 10
+
+
+def test_a_send_of_thousands_fills_calls_in_its_order() -> None:
+    """Distinct tokens: full calls and a rest. With one repeated: never twice in a call, and no place lost."""
+    own = tuple(b"%040d" % number for number in range(2_500))
+    made = packed([(HEAD, "v", list(own))], MAX_CALL_TOKENS)
+    assert [place[2:] for each in made for place in places(each)] == list(enumerate(own))
+    assert [len(each.tokens) for each in made] == [1_000, 1_000, 500]
+    repeated = (*own[:1_200], own[1_100], *own[1_200:])
+    made = packed([(HEAD, "v", list(repeated))], MAX_CALL_TOKENS)
+    assert [place[2:] for each in made for place in places(each)] == list(enumerate(repeated))
+    assert [len(each.tokens) for each in made] == [1_000, 1_000, 500]
+
+
+def test_tokens_in_one_piece_of_memory_are_packed_and_cut_as_single_ones_are() -> None:
+    """A block is no other case than a tuple, but for its price."""
+    own = tuple(b"%040d" % (number % 1_900) for number in range(2_500))
+    block = block_of(b"".join(b"P" + token for token in own), 0, len(own), 1, 40)
+    assert block is not None
+    for sent in (own, block):
+        packer = Packer()
+        packer.put(FINDINGS["v"], CALL, HEAD, (10, 2_400), (0, 5, 1_000), sent)
+        whole = packer.flush()
+        assert [p for made in whole for p in places(made)] == [("v", 5, n, own[n]) for n in range(10, 2_400)]
+        pieces = [piece for made in whole for piece in cut(made, 300)]
+        assert Counter(p for made in pieces for p in places(made)) == Counter(p for made in whole for p in places(made))
+        assert all(len(piece.tokens) <= 300 for piece in pieces)
 
 
 def test_a_parcel_has_at_most_a_thousand_parts() -> None:
