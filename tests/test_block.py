@@ -34,7 +34,8 @@ def test_a_block_is_the_sequence_of_its_tokens(tokens: tuple[bytes, ...], some: 
     """Whatever is asked: length, order, places, slices, equality."""
     block = side_by_side(tokens, before)
     assert block is not None
-    assert (len(block), tuple(block), block) == (len(tokens), tokens, tokens)
+    assert (len(block), tuple(block)) == (len(tokens), tokens)
+    assert block == tokens
     assert [block[place] for place in range(-len(tokens), len(tokens))] == [*tokens, *tokens]
     assert tuple(block[some]) == tokens[some]
     assert hash(block) == hash(tokens)
