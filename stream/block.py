@@ -16,49 +16,41 @@ import numpy as np
 
 FEWEST: Final = 32
 """Fewer tokens than this are quicker one by one."""
-SHORTEST: Final = 8
-"""One word of the fingerprints; no real token is as short."""
+LONGEST: Final = 4_096
+_WORD_BYTES: Final = 8
 _BEFORE: Final = b'","'
-_QUOTE, _BACKSLASH = 0x22, 0x5C
-_FACTORS: Final = np.frombuffer(secrets.token_bytes(8 * 2_048), dtype="<u8") | np.uint64(1)
+_FACTORS: Final = np.frombuffer(secrets.token_bytes(LONGEST + _WORD_BYTES), dtype="<u8") | np.uint64(1)
 """Odd and random, so that nobody can write tokens that look alike."""
 
 
 class TokenBlock(Sequence[bytes]):
     """Printable ASCII tokens of one ``length``, in order, repeats kept. Made by :func:`block_of`; never changes."""
 
-    __slots__ = ("_text", "length")
+    __slots__ = ("_rows", "length")
 
-    def __init__(self, text: bytes, length: int) -> None:
-        """``text`` has, for each token, what parts it from the one before in JSON, and the token."""
-        self._text = text
-        self.length = length
+    def __init__(self, rows: np.ndarray) -> None:
+        """A row a token: what parts it from the one before in JSON, and its bytes."""
+        self._rows = rows
+        self.length = rows.shape[1] - len(_BEFORE)
 
     def __repr__(self) -> str:
         return f"TokenBlock({len(self)} tokens of {self.length} bytes)"
 
     def __len__(self) -> int:
-        return len(self._text) // (len(_BEFORE) + self.length)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, place: int) -> bytes: ...
     @overload
     def __getitem__(self, place: slice) -> Sequence[bytes]: ...
     def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
-        stride = len(_BEFORE) + self.length
         if isinstance(place, int):
-            at = range(len(self))[place] * stride
-            return self._text[at + len(_BEFORE) : at + stride]
-        start, stop, step = place.indices(len(self))
-        if step != 1:
-            return tuple(self)[place]
-        if stop - start == len(self):
-            return self
-        return TokenBlock(self._text[start * stride : max(start, stop) * stride], self.length)
+            return self._rows[place, len(_BEFORE) :].tobytes()
+        return TokenBlock(self._rows[place]) if place.step in (None, 1) else tuple(self)[place]
 
     def __iter__(self) -> Iterator[bytes]:
         row = Struct(f"{len(_BEFORE)}x{self.length}s")
-        return (token for (token,) in row.iter_unpack(self._text))
+        return (token for (token,) in row.iter_unpack(self._flat()))
 
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, tuple | TokenBlock) else NotImplemented
@@ -68,7 +60,10 @@ class TokenBlock(Sequence[bytes]):
 
     def json(self) -> memoryview:
         """What stands in a JSON array between its first quote and its last."""
-        return memoryview(self._text)[len(_BEFORE) :]
+        return self._flat()[len(_BEFORE) :]
+
+    def _flat(self) -> memoryview:
+        return memoryview(self._rows.reshape(-1))  # type: ignore[arg-type]  # an array is a buffer
 
     def all_distinct(self) -> bool:
         """Whether no token stands twice."""
@@ -77,37 +72,29 @@ class TokenBlock(Sequence[bytes]):
 
     def _fingerprints(self) -> np.ndarray:
         """A number a token: alike for equal tokens, and nearly always for no others."""
-        stride, words = len(_BEFORE) + self.length, self.length // 8
+        words = self.length // _WORD_BYTES
         found: np.ndarray = self._words(len(_BEFORE), words) @ _FACTORS[:words]
-        if self.length % 8:
-            found += self._words(stride - 8, 1)[:, 0] * _FACTORS[words]
+        if self.length % _WORD_BYTES:
+            found += self._words(len(_BEFORE) + self.length - _WORD_BYTES, 1)[:, 0] * _FACTORS[words]
         return found
 
     def _words(self, at: int, count: int) -> np.ndarray:
         stride = len(_BEFORE) + self.length
-        return np.ndarray((len(self), count), "<u8", self._text, at, (stride, 8))
+        return np.ndarray((len(self), count), "<u8", self._rows, at, (stride, _WORD_BYTES))
 
 
 def block_of(data: bytes, at: int, count: int, before: int, length: int) -> TokenBlock | None:
     """The ``count`` tokens from ``at`` on in ``data``, each of ``length`` bytes with ``before`` bytes before it that
     are none of its own; None where they are better off as a tuple."""
-    if count < FEWEST or not SHORTEST <= length <= 8 * (len(_FACTORS) - 1):
+    if count < FEWEST or not _WORD_BYTES <= length <= LONGEST:
         return None
-    rows = np.frombuffer(data, np.uint8, count * (before + length), at).reshape(count, before + length)
-    text = np.empty((count, len(_BEFORE) + length), np.uint8)
-    text[:, : len(_BEFORE)] = np.frombuffer(_BEFORE, np.uint8)
-    text[:, len(_BEFORE) :] = rows[:, before:]
-    return TokenBlock(text.tobytes(), length) if _is_plain(text, count) else None
-
-
-def _is_plain(text: np.ndarray, count: int) -> bool:
-    """Whether JSON needs no escape for the tokens, quotes around them apart."""
-    return bool(
-        text.min() >= 0x20
-        and text.max() < 0x7F
-        and np.count_nonzero(text == _QUOTE) == 2 * count
-        and not (text == _BACKSLASH).any()
-    )
+    taken = data[at : at + count * (before + length)]
+    if b'"' in taken or b"\\" in taken:  # in what stands before them, perhaps: then a tuple will do as well
+        return None
+    rows = np.empty((count, len(_BEFORE) + length), np.uint8)
+    rows[:, : len(_BEFORE)] = np.frombuffer(_BEFORE, np.uint8)
+    rows[:, len(_BEFORE) :] = np.frombuffer(taken, np.uint8).reshape(count, before + length)[:, before:]
+    return TokenBlock(rows) if rows.min() >= 0x20 and rows.max() < 0x7F else None
 
 
 def all_distinct(tokens: Sequence[bytes]) -> bool:
