@@ -229,25 +229,34 @@ class Calls:
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")
-        if len(parcel.tokens) > app.largest_call:
-            self.cut(parcel, app.largest_call)
+        body = self._body(parcel, app)
+        if body is None:
             return
-        body = encode_body(parcel.notify_id or 0, parcel.tokens)
-        if len(body) > MAX_BODY_BYTES and len(parcel.tokens) > 1:  # tokens full of what JSON escapes
-            self.cut(parcel, (len(parcel.tokens) + 1) // 2)
-            return
-        now_s = self._clock.monotonic_s()
-        app.leaves(len(parcel.tokens), now_s)
+        app.leaves(len(parcel.tokens), self._clock.monotonic_s())
         parcel.started_at_ms = parcel.started_at_ms or self._clock.now_ms()
         if self._gateway is None:
             self.finish(parcel, Ending(Outcome.DRY_RUN))
             await asyncio.sleep(0)
-            return
+        else:
+            await self._call(self._gateway, parcel, app, body)
+
+    def _body(self, parcel: Parcel, app: App) -> bytes | None:
+        """The request's body; None where the parcel is too large for one call and was cut."""
+        if len(parcel.tokens) > app.largest_call:
+            self.cut(parcel, app.largest_call)
+            return None
+        body = encode_body(parcel.notify_id or 0, parcel.tokens)
+        if len(body) > MAX_BODY_BYTES and len(parcel.tokens) > 1:  # tokens full of what JSON escapes
+            self.cut(parcel, (len(parcel.tokens) + 1) // 2)
+            return None
+        return body
+
+    async def _call(self, gateway: Gateway, parcel: Parcel, app: App, body: bytes) -> None:
         parcel.attempts += 1
         parcel.tried = True
         self.in_flight.add(parcel)
         try:
-            reply = await self._gateway.revoke(app, parcel, body)
+            reply = await gateway.revoke(app, parcel, body)
         finally:
             self.in_flight.discard(parcel)
             self._landing.set()

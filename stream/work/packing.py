@@ -50,7 +50,7 @@ class Parcel:
     notify_id: int | None
     push_type: int | None
     parts: list[SendPart] = field(default_factory=list)
-    places: list[bytes] = field(default_factory=list)
+    places: Sequence[bytes] = ()
     """The token of each place, part by part; empty where the fate needs none."""
     tokens: Sequence[bytes] = ()
     """The distinct tokens of ``places``, in order."""
@@ -79,10 +79,11 @@ class Parcel:
 class _Open:
     """A parcel being filled."""
 
-    __slots__ = ("bytes", "distinct", "parcel")
+    __slots__ = ("bytes", "distinct", "parcel", "places")
 
     def __init__(self, parcel: Parcel) -> None:
         self.parcel = parcel
+        self.places: list[bytes] = []
         self.distinct: dict[bytes, None] = {}
         self.bytes = 0
 
@@ -108,19 +109,14 @@ class Packer:
     ) -> None:
         """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of
         that send's."""
-        partition, offset, timestamp_ms = where
-        at = span[0]
-        while fate is CALL and span[1] - at >= max_tokens:
-            if not self._whole(violation, head, where, at, tokens[at : at + max_tokens]):
-                break
-            at += max_tokens
-        chosen = tokens[at : span[1]] if tokens else ()
-        begin = at
+        if fate is CALL:
+            span = self._whole_calls(violation, head, span, where, tokens, max_tokens)
+        chosen, at = tokens[span[0] : span[1]] if tokens else (), span[0]
         while at < span[1]:
             box = self._box(violation, fate, head)
-            taken = self._fill(box, chosen, at - begin, max_tokens) if chosen else span[1] - at
+            taken = self._fill(box, chosen, at - span[0], max_tokens) if chosen else span[1] - at
             if taken:
-                _note(box.parcel, SendPart(partition, offset, at, taken), timestamp_ms)
+                _note(box.parcel, SendPart(where[0], where[1], at, taken), where[2])
             at += taken
             if at < span[1] or len(box.distinct) >= max_tokens or len(box.parcel.parts) >= MAX_PARTS:
                 self._close(violation, fate, head)
@@ -165,17 +161,25 @@ class Packer:
         """Places in half-filled parcels."""
         return sum(box.parcel.place_count for box in self._open.values())
 
-    def _whole(
-        self, violation: Violation, head: SendHead, where: tuple[int, int, int], at: int, tokens: Sequence[bytes]
-    ) -> bool:
-        """Places that fill a call by themselves need no box: the common campaign, and the dearest by bytes."""
-        if total_bytes(tokens) + 3 * len(tokens) > MAX_BODY_BYTES or not all_distinct(tokens):
-            return False
-        parcel = _new(violation, CALL, head)
-        _note(parcel, SendPart(where[0], where[1], at, len(tokens)), where[2])
-        parcel.places = parcel.tokens = tokens  # type: ignore[assignment]  # shared on purpose: nobody changes either
-        self.full.append(parcel)
-        return True
+    def _whole_calls(
+        self,
+        violation: Violation,
+        head: SendHead,
+        span: Span,
+        where: tuple[int, int, int],
+        tokens: Sequence[bytes],
+        max_tokens: int,
+    ) -> Span:
+        """Places that fill a call by themselves need no box: the common campaign, and the dearest by bytes. Gives
+        what is left of the span."""
+        at, end = span
+        while end - at >= max_tokens and _fill_a_call(chosen := tokens[at : at + max_tokens]):
+            parcel = _new(violation, CALL, head)
+            _note(parcel, SendPart(where[0], where[1], at, max_tokens), where[2])
+            parcel.places = parcel.tokens = chosen
+            self.full.append(parcel)
+            at += max_tokens
+        return at, end
 
     def _box(self, violation: Violation, fate: Fate, head: SendHead) -> _Open:
         key = _key(violation, fate, head)
@@ -186,7 +190,7 @@ class Packer:
 
     def _fill(self, box: _Open, chosen: Sequence[bytes], start: int, max_tokens: int) -> int:
         """Put tokens in until the parcel is full; how many places went in (none only into a parcel that has some)."""
-        distinct, places, taken = box.distinct, box.parcel.places, 0
+        distinct, places, taken = box.distinct, box.places, 0
         for token in chosen[start:]:
             if token not in distinct:
                 weight = len(token) + 3
@@ -203,8 +207,12 @@ class Packer:
         self._finish(box)
 
     def _finish(self, box: _Open) -> None:
-        box.parcel.tokens = list(box.distinct)
+        box.parcel.places, box.parcel.tokens = box.places, list(box.distinct)
         self.full.append(box.parcel)
+
+
+def _fill_a_call(tokens: Sequence[bytes]) -> bool:
+    return total_bytes(tokens) + 3 * len(tokens) <= MAX_BODY_BYTES and all_distinct(tokens)
 
 
 def _key(violation: Violation, fate: Fate, head: SendHead) -> tuple[object, ...]:
