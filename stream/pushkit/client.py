@@ -98,7 +98,7 @@ class PushKit:
     ) -> Reply:
         """One call of :func:`encode_body`'s ``body`` for ``tokens``; ``authorization`` is ``Bearer.header``'s.
 
-        A connection that was kept alive and found closed is no attempt: the call is sent once more, at once.
+        On a connection that was kept alive and found closed the call is sent once more, at once; ``calls`` says so.
         """
         url, headers = self._door(client_id, push_type, authorization)
         if traceparent is not None:
@@ -110,9 +110,10 @@ class PushKit:
             if not self._was_stale(error):
                 return no_reply(_trouble(error))
         try:
-            return await self._call(url, headers, body, tokens)
+            reply = await self._call(url, headers, body, tokens)
         except Exception as error:  # noqa: BLE001
-            return no_reply(_trouble(error))
+            reply = no_reply(_trouble(error))
+        return reply._replace(calls=2)
 
     async def _call(self, url: URL, headers: CIMultiDict[str], body: bytes, tokens: Sequence[bytes]) -> Reply:
         reply = await self._session.post(url, data=body, headers=headers, allow_redirects=False)

@@ -82,6 +82,8 @@ class Reply(NamedTuple):
     token_limit: int | None = None
     suspect_configuration: bool = False
     """Every token of the call was refused with ``noRight``: of a whole batch, rather our settings than the tokens."""
+    calls: int = 1
+    """How often the request was sent until this came of it."""
     date_skew_s: float | None = None
     """How far the gateway's clock is ahead of ours (negative: behind), to the second; only when the JWT was refused."""
 

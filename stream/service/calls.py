@@ -24,7 +24,7 @@ from stream.service.clock import Clock
 from stream.service.replies import Replies
 from stream.settings import PushKitSettings
 from stream.work.apps import App
-from stream.work.endings import Ending
+from stream.work.endings import Ending, unended
 from stream.work.lanes import Lanes
 from stream.work.packing import Parcel, cut
 from stream.work.retry import Due
@@ -260,6 +260,7 @@ class Calls:
         finally:
             self.in_flight.discard(parcel)
             self._landing.set()
+        parcel.attempts += reply.calls - 1
         if parcel in self._severities:
             self._replies.sort(parcel, app, reply)
 
@@ -301,8 +302,8 @@ class Calls:
             return not paused and (parcel.tried or app.waits_for is not None)
 
         for parcel in self.take_back(overdue):
-            app = self.app(parcel.client_id or "")
-            self._end(parcel, Ending(Outcome.FAILED, detail=f"given up: {parcel.last_reason or app.waits_for}"))
+            why = parcel.last_reply.reason if parcel.last_reply else self.app(parcel.client_id or "").waits_for
+            self._end(parcel, unended(parcel, f"given up: {why}"))
 
     def forsake(self, chosen: Callable[[Parcel], bool]) -> None:
         """Calls in flight whose answer is to leave no trace: their shard has gone."""

@@ -64,8 +64,9 @@ class KeyedPushKit:
         reply = await self._send(app, parcel, body, authorization)
         if reply.verdict is Verdict.RENEW:
             bearer.renew(self._clock.now_ms() / 1000, refused=authorization)
-            parcel.attempts += 1
-            reply = await self._send(app, parcel, body, bearer.header(self._clock.now_ms() / 1000))
+            first, renewed = reply, bearer.header(self._clock.now_ms() / 1000)
+            reply = await self._send(app, parcel, body, renewed)
+            reply = reply._replace(calls=first.calls + reply.calls)
         return reply
 
     async def _send(self, app: App, parcel: Parcel, body: bytes, authorization: str) -> Reply:

@@ -14,7 +14,7 @@ from stream.service.clock import Clock
 from stream.settings import PushKitSettings
 from stream.work.apps import App
 from stream.work.endings import Ending
-from stream.work.packing import Parcel
+from stream.work.packing import LastReply, Parcel
 from stream.work.retry import backoff_s
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Replies:
     def sort(self, parcel: Parcel, app: App, reply: Reply) -> None:
         """Do what the reply says."""
         if reply.verdict is not Verdict.REVOKED:
-            parcel.last_reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
+            reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
+            parcel.last_reply = LastReply(reason, reply.http_status, reply.code, reply.push_request_id)
         self._by_verdict[reply.verdict](parcel, app, reply)
 
     def _revoked(self, parcel: Parcel, app: App, reply: Reply) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart
 from stream.work.judgement import Violation
-from stream.work.packing import Parcel
+from stream.work.packing import LastReply, Parcel
 
 
 class Ending(NamedTuple):
@@ -21,6 +21,18 @@ class Ending(NamedTuple):
     code: str | None = None
     detail: str | None = None
     push_request_id: str | None = None
+
+
+def unended(parcel: Parcel, detail: str) -> Ending:
+    """The ending of a parcel that no call has ended and none will: FAILED, with what its last reply said."""
+    last = parcel.last_reply or LastReply("")
+    return Ending(
+        Outcome.FAILED,
+        http_status=last.http_status,
+        code=last.code,
+        detail=detail,
+        push_request_id=last.push_request_id,
+    )
 
 
 def result_id(violation: Violation, parts: Sequence[SendPart], word: str) -> str:

@@ -39,6 +39,15 @@ class Fate(NamedTuple):
 CALL: Final = Fate()
 
 
+class LastReply(NamedTuple):
+    """What the latest call of a parcel came back with; ``reason`` is for people."""
+
+    reason: str
+    http_status: int | None = None
+    code: str | None = None
+    push_request_id: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Parcel:
     """Places that end in one result. It changes as attempts are made; two parcels are never equal."""
@@ -67,7 +76,8 @@ class Parcel:
     refused_at: int | None = None
     """How many calls of its app had been accepted when all of its tokens were first refused; None: they never were."""
     started_at_ms: int = 0
-    last_reason: str | None = None
+    last_reply: LastReply | None = None
+    """Of those that did not end it."""
     owner: Condemned | None = None
     """The condemned message it belongs to, as long as it is under way here."""
 
@@ -269,7 +279,7 @@ def choose(parcel: Parcel, tokens: Sequence[bytes]) -> Parcel:
     piece.tokens = list(tokens)
     piece.place_count = len(piece.places)
     piece.late, piece.oldest_ms, piece.newest_ms = parcel.late, parcel.oldest_ms, parcel.newest_ms
-    piece.attempts, piece.started_at_ms, piece.last_reason = parcel.attempts, parcel.started_at_ms, parcel.last_reason
+    piece.attempts, piece.started_at_ms, piece.last_reply = parcel.attempts, parcel.started_at_ms, parcel.last_reply
     return piece
 
 

@@ -365,8 +365,8 @@ async def test_a_parcel_withdrawn_in_flight_is_not_called_again(office: Office) 
 
 
 async def test_what_has_waited_too_long_is_given_up_after_one_attempt(office: Office) -> None:
-    """Then FAILED, with the last reason; counted from the later record's timestamp, never before one attempt."""
-    office.answer = lambda each: BUSY
+    """Then FAILED, with what the last reply said; counted from the later record's timestamp, after one attempt."""
+    office.answer = lambda each: BUSY._replace(push_request_id="r1", calls=2)
     office.put(tried := some("a"))
     await office.turn()
     office.may_answer.clear()
@@ -379,8 +379,10 @@ async def test_what_has_waited_too_long_is_given_up_after_one_attempt(office: Of
     assert [(each, ending.outcome, ending.detail) for each, ending in office.ended] == [
         (tried, Outcome.FAILED, "given up: busy")
     ]
-    assert never_tried.attempts == 0
-    assert office.ended[0][1].rejected == ()
+    assert (tried.attempts, never_tried.attempts) == (2, 0)
+    ending = office.ended[0][1]
+    assert (ending.http_status, ending.code, ending.push_request_id) == (BUSY.http_status, "81000001", "r1")
+    assert ending.rejected == ()
 
 
 async def test_a_stopped_app_is_given_up_without_an_attempt_but_not_one_paused_by_the_settings(
