@@ -27,7 +27,7 @@ from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned, Walk
 from stream.work.endings import Ending
-from stream.work.judgement import Event, judge
+from stream.work.judgement import Event, Judgement, judgement_of
 from stream.work.packing import CALL, Parcel
 
 CHUNK_SENDS: Final = 2_000
@@ -99,25 +99,25 @@ class Desk:
         shard = self.shards.get(number)
         if shard is None:
             return
-        for digest, event, known in came:
+        for (digest, message_id), (events, known) in _by_message(came).items():
             try:
-                self._event(shard, digest, event, known, now_s)
+                self._heard(shard, digest, message_id, events, known, now_s)
             except RegistryDown:  # an older event of the message cannot be read now: all of it is looked at later
-                self.remembered(number, [(event.event.severity, event.timestamp_ms, digest)])
+                self.remembered(number, [(events[0].event.severity, events[0].timestamp_ms, digest)])
 
-    def _event(self, shard: Shard, digest: bytes, event: Event, known: bool, now_s: float) -> None:
-        key = (shard.number, event.event.message_id)
-        it = self.open.get(key) or self.done.pop(key, None)
-        if it is None:
-            it = Condemned(shard.number, event.event.message_id, digest, now_s)
-            # An event from the past is heard of when the results behind it may have been read: those do have marks.
-            live = event.offset >= shard.live_start[Topic.VIOLATIONS]
-            it.unmarked = live and not known and shard.past_is_read
-        if event.event.violation_id not in it.violations:
-            it.arrived_s = now_s  # a repeat must not put NOT_FOUND off
-        self.open[key] = it
-        events = self._events(shard, it) if known else [event]
-        self._judge(it, shard, events)
+    def _heard(
+        self, shard: Shard, digest: bytes, message_id: str, events: list[Event], known: bool, now_s: float
+    ) -> None:
+        key = (shard.number, message_id)
+        it = self.open.get(key) or self.done.get(key)
+        if it is not None:
+            self._judge(it, shard, it.judgement.after(events) or judgement_of(self._events(shard, it)), now_s)
+            return
+        it = Condemned(shard.number, message_id, digest, now_s)
+        # An event from the past is heard of when the results behind it may have been read: those do have marks.
+        live = events[0].offset >= shard.live_start[Topic.VIOLATIONS]
+        it.unmarked = live and not known and shard.past_is_read
+        self._judge(it, shard, judgement_of(self._events(shard, it) if known else events), now_s)
 
     def _events(self, shard: Shard, it: Condemned) -> list[Event]:
         return [event for event in self._read_events(shard, it.digest) if event.event.message_id == it.message_id]
@@ -132,14 +132,25 @@ class Desk:
                 continue
             yield Event(stored.offset, stored.timestamp_ms, said, stored.trace)
 
-    def _judge(self, it: Condemned, shard: Shard, events: Iterable[Event]) -> None:
+    def _judge(self, it: Condemned, shard: Shard, judgement: Judgement, now_s: float) -> None:
+        """Act on what has changed: of a detector's repeats, nothing has."""
+        if judgement.violations == it.violations:
+            return
+        if not judgement.violations.keys() <= it.violations.keys():
+            it.arrived_s = now_s  # a repeat must not put NOT_FOUND off
         before = it.severity if it.open_parcels else None
-        it.judged(judge(events))
+        it.judged(judgement)
         it.wanted = True
+        self._reopen(it)
         self._take_back_withdrawn(it)
         if before is not None and it.severity > before:
             self._lift(it)
         self._look(it, shard)
+
+    def _reopen(self, it: Condemned) -> None:
+        key = (it.shard, it.message_id)
+        self.done.pop(key, None)
+        self.open[key] = it
 
     def _take_back_withdrawn(self, it: Condemned) -> None:
         if it.open_parcels and len(it.standing) < len(it.violations):
@@ -173,6 +184,7 @@ class Desk:
         for it in self._of(shard, digest, message_id, now_s):
             if not it.standing or shard.leaving or it.seen(stored.bucket, batch):
                 continue
+            self._reopen(it)
             if it.walk is None or not self._ready(it, shard):
                 it.wanted = True  # the pass to come sees it
                 self._look(it, shard)
@@ -190,21 +202,16 @@ class Desk:
     def _of(self, shard: Shard, digest: bytes, message_id: str | None, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
         if message_id is None:
-            found = [it for it in self.open.values() if it.shard == shard.number and it.digest == digest]
-            yield from found
+            known = [*self.open.values(), *self.done.values()]
+            yield from (it for it in known if it.shard == shard.number and it.digest == digest)
             return
         key = (shard.number, message_id)
-        it = self.open.get(key)
-        if it is None and (it := self.done.pop(key, None)) is not None:
-            self.open[key] = it
+        it = self.open.get(key) or self.done.get(key)
         if it is None:
             it = Condemned(shard.number, message_id, digest, now_s)
-            events = self._events(shard, it)
-            if not events:
-                return  # another message with this digest
-            self.open[key] = it
-            self._judge(it, shard, events)
-        yield it
+            self._judge(it, shard, judgement_of(self._events(shard, it)), now_s)
+        if it.violations:  # else it is another message with this digest
+            yield it
 
     # --- when a message may be acted on
 
@@ -305,15 +312,12 @@ class Desk:
         except RegistryDown:
             self._plans.unreadable_now(remembered)
             return
-        if shard is not None:
-            self._reopen(shard, digest, by_message, now_s)
-
-    def _reopen(self, shard: Shard, digest: bytes, by_message: dict[str, list[Event]], now_s: float) -> None:
+        if shard is None:
+            return
         for message_id, events in by_message.items():
             key = (shard.number, message_id)
-            if key not in self.open and key not in self.done:
-                it = self.open[key] = Condemned(shard.number, message_id, digest, now_s)
-                self._judge(it, shard, events)
+            it = self.open.get(key) or self.done.get(key) or Condemned(shard.number, message_id, digest, now_s)
+            self._judge(it, shard, judgement_of(events), now_s)
 
     # --- a pass over the stored sends of a message
 
@@ -464,3 +468,11 @@ class Desk:
                 key = (number, message_id)
                 return self.open.get(key) or self.done.get(key)
         return None
+
+
+def _by_message(came: Iterable[tuple[bytes, Event, bool]]) -> dict[tuple[bytes, str], tuple[list[Event], bool]]:
+    """What came of each message, and whether it was condemned before the first of it."""
+    found: dict[tuple[bytes, str], tuple[list[Event], bool]] = {}
+    for digest, event, known in came:
+        found.setdefault((digest, event.event.message_id), ([], known))[0].append(event)
+    return found

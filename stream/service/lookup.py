@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
@@ -48,7 +48,7 @@ class SendSeen(NamedTuple):
 class Found:
     """What is stored of one message."""
 
-    violations: dict[str, Violation]
+    violations: Mapping[str, Violation]
     sends: int = 0
     listed: list[SendSeen] = field(default_factory=list)
     """The first of them, by age."""

@@ -6,13 +6,13 @@ mark in the store). Marks are written before places leave ``under_way``, so a lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from stream.model import SendPart, Severity
 from stream.work.cover import Span, without
-from stream.work.judgement import Violation
+from stream.work.judgement import NOTHING, Judgement, Violation
 from stream.work.packing import Packer, Parcel
 
 RESULTS_SLACK_MS: Final = 5 * 60_000
@@ -57,6 +57,7 @@ class Condemned:
         "first_offset",
         "first_timestamp_ms",
         "found",
+        "judgement",
         "matched",
         "message_id",
         "open_parcels",
@@ -70,7 +71,6 @@ class Condemned:
         "standing",
         "under_way",
         "unmarked",
-        "violations",
         "walk",
         "wanted",
     )
@@ -80,7 +80,7 @@ class Condemned:
         self.message_id = message_id
         self.digest = digest
         self.arrived_s = arrived_s
-        self.violations: dict[str, Violation] = {}
+        self.judgement = NOTHING
         self.standing: list[Violation] = []
         """The violations that stand, by first offset: a place is called under the first that still has it open."""
         self.severity = Severity.LOW
@@ -113,9 +113,14 @@ class Condemned:
 
     # --- its violations
 
-    def judged(self, violations: dict[str, Violation]) -> None:
-        """Its violations as all known events leave them."""
-        self.violations = violations
+    @property
+    def violations(self) -> Mapping[str, Violation]:
+        """By violationId, in the order of their first offsets."""
+        return self.judgement.violations
+
+    def judged(self, judgement: Judgement) -> None:
+        """Its violations, one at least, as all known events leave them."""
+        self.judgement, violations = judgement, judgement.violations
         self.standing = [each for each in violations.values() if each.stands]
         self.severity = max((each.severity for each in self.standing), default=Severity.LOW)
         self.since_ms = min(each.since_ms for each in violations.values()) - RESULTS_SLACK_MS

@@ -1,13 +1,13 @@
 """What the events of one message add up to: its violations, each with its standing. Pure.
 
-Order among events of a violation is their offset, never the order of reading; so ``judge`` takes all that are known
-and starts anew.
+Order among events of a violation is their offset, never the order of reading. So whoever hears of an event that stands
+before one that is known judges all anew; what stands behind them is added, and a repeat needs neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from stream.model import Severity, Status, ViolationEvent
 
@@ -52,16 +52,55 @@ class Violation(NamedTuple):
         return min(self.first_timestamp_ms, self.detected_at_ms)
 
 
-def judge(events: Iterable[Event]) -> dict[str, Violation]:
+class Judgement(NamedTuple):
+    """What the known events of one message add up to."""
+
+    violations: Mapping[str, Violation]
+    """By violationId, in the order of their first offsets."""
+    latest_ms: Mapping[str, int]
+    """Of each, the latest detectedAt of its events."""
+    top: int
+    """The highest offset among the events; repeats may stand above it."""
+
+    def after(self, events: Iterable[Event]) -> Judgement | None:
+        """With these events too. None: it takes all of them to tell, since one stands before an event that is known."""
+        new = sorted((event for event in events if not self._repeats(event)), key=lambda each: each.offset)
+        if not new:
+            return self
+        return self._with(new) if new[0].offset > self.top else None
+
+    def _repeats(self, event: Event) -> bool:
+        """Whether it is the violation's first event, or a repeat of it: whatever else is read still, from before or
+        behind, it changes nothing."""
+        known = self.violations.get(event.event.violation_id)
+        return (
+            known is not None
+            and event.event.status is Status.CONFIRMED
+            and event.offset >= known.first_offset
+            and event.event.detected_at_ms <= known.detected_at_ms
+        )
+
+    def _with(self, events: list[Event]) -> Judgement:
+        violations, latest_ms = dict(self.violations), dict(self.latest_ms)
+        for event in events:
+            name, detected_ms = event.event.violation_id, event.event.detected_at_ms
+            before = violations.get(name)
+            violations[name] = _first(event) if before is None else _next(before, event, latest_ms[name])
+            latest_ms[name] = max(latest_ms.get(name, detected_ms), detected_ms)
+        return Judgement(violations, latest_ms, events[-1].offset)
+
+
+NOTHING: Final = Judgement({}, {}, -1)
+
+
+def judgement_of(events: Iterable[Event]) -> Judgement:
+    """All that is known of one message; its events in any order."""
+    return NOTHING.after(events) or NOTHING
+
+
+def judge(events: Iterable[Event]) -> Mapping[str, Violation]:
     """The violations of one message by violationId, in the order of their first offsets."""
-    violations: dict[str, Violation] = {}
-    latest_ms: dict[str, int] = {}
-    for event in sorted(events, key=lambda each: each.offset):
-        name = event.event.violation_id
-        before = violations.get(name)
-        violations[name] = _first(event) if before is None else _next(before, event, latest_ms[name])
-        latest_ms[name] = max(latest_ms.get(name, event.event.detected_at_ms), event.event.detected_at_ms)
-    return violations
+    return judgement_of(events).violations
 
 
 def _first(event: Event) -> Violation:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from stream.model import Outcome, Severity, Status, Topic
+from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
 from stream.service import desk
+from stream.work.condemned import Condemned, Walk
 from tests.service.small_world import MINUTE_MS, SmallWorld, condemned
 
 TWO = ["token-a", "token-b"]
@@ -149,6 +151,99 @@ def test_a_repeat_of_a_violation_changes_nothing(world: SmallWorld) -> None:
     world.violate("m", detected_ms=first_ms)
     world.until_quiet()
     assert world.outcomes("m") == [Outcome.FAILED]
+
+
+@pytest.mark.parametrize("later_ms", [0, 1_000])
+def test_a_detector_may_repeat_itself_for_ever(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch, later_ms: int
+) -> None:
+    """A detector's repeat is ordinary: no event is read for it, and no send walked; a newer finding reads none either."""
+    world.send("m", TWO)
+    detected_ms = world.clock.ms
+    world.violate("m", detected_ms=detected_ms)
+    world.until_quiet()
+    read = _counted(monkeypatch, world)
+    for at in range(100):
+        for _ in range(3):
+            world.violate("m", detected_ms=detected_ms + at * later_ms)
+        world.read(Topic.VIOLATIONS)
+        world.until_quiet()
+    assert read["events"] == 0
+    assert read["walks"] == (99 if later_ms else 0), "each newer finding asks once for what was given up"
+    assert world.outcomes("m") == [Outcome.REVOKED]
+
+
+def test_repeats_from_the_past_are_judged_by_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """... also where the past is read backwards: each batch costs one look at the events at most."""
+    world = SmallWorld(tmp_path)
+    world.send("m", TWO)
+    detected_ms = world.clock.ms
+    for _ in range(200):
+        world.violate("m", detected_ms=detected_ms)
+    world.violate("m", status=Status.WITHDRAWN)
+    for _ in range(200):
+        world.violate("m", detected_ms=detected_ms)
+    world.restart(keep=False)
+    world.recall()
+    read = _counted(monkeypatch, world)
+    for _ in range(5):
+        world.read_past(Topic.VIOLATIONS, 100)
+        world.tell()
+    world.until_quiet()
+    assert read["events"] <= 5 * 401, "five batches"
+    assert world.outcomes("m") == [Outcome.WITHDRAWN]
+    assert world.called == []
+    world.close()
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, world: SmallWorld) -> Counter[str]:
+    """Counts from now on how many stored events are read, and how many walks over sends are begun."""
+    counts: Counter[str] = Counter()
+    decode, begin = world.wire.stored_violation, Condemned.begin_pass
+
+    def counting_decode(value: bytes) -> ViolationEvent:
+        counts["events"] += 1
+        return decode(value)
+
+    def counting_begin(it: Condemned, walk: Walk) -> None:
+        counts["walks"] += 1
+        begin(it, walk)
+
+    monkeypatch.setattr(world.wire, "stored_violation", counting_decode)
+    monkeypatch.setattr(Condemned, "begin_pass", counting_begin)
+    return counts
+
+
+def test_a_send_of_a_withdrawn_message_leaves_nothing_open(world: SmallWorld) -> None:
+    """Sends that come while a violation is withdrawn need no result, and no work."""
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    world.send("m", TWO)
+    world.until_quiet()
+    assert not world.desk.open
+    assert world.outcomes("m") == [Outcome.WITHDRAWN]
+
+
+def test_an_event_behind_one_that_cannot_be_read_now_is_not_forgotten(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that does not answer: the message is looked at again, with all of its events, when it does."""
+    world.send("m", TWO)
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    world.desk.done.clear()
+    world.violate("m")
+    world.read(Topic.VIOLATIONS)
+    with monkeypatch.context() as down:
+        down.setattr(world.wire, "stored_violation", _down)
+        world.tell()
+        world.step()
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.WITHDRAWN, Outcome.REVOKED]
+
+
+def _down(_: bytes) -> ViolationEvent:
+    raise RegistryDown("no answer")
 
 
 def test_a_withdrawn_violation_is_not_called_and_says_so_once(world: SmallWorld) -> None:

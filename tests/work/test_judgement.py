@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.model import Severity, Status
-from stream.work.judgement import Event, judge
+from stream.work.judgement import NOTHING, Event, judge, judgement_of
 from tests.work.making import event
 
 CONFIRMED, WITHDRAWN, APPROVED = Status.CONFIRMED, Status.WITHDRAWN, Status.APPROVED
@@ -97,6 +97,32 @@ def test_the_order_of_reading_never_matters(events: list[Event], random: object)
     random.shuffle(mixed)  # type: ignore[attr-defined]
     assert judge(mixed) == judge(events)
     assert list(judge(mixed)) == list(judge(events))
+
+
+@given(some_events, st.lists(st.integers(0, 3), max_size=8), st.randoms())
+def test_what_is_added_batch_by_batch_is_what_all_of_them_say(
+    events: list[Event], sizes: list[int], random: object
+) -> None:
+    """Whoever is told that it takes all judges anew; else the batch was enough, in whatever order batches come."""
+    mixed = list(events)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    known, heard = NOTHING, list[Event]()
+    for size in [*sizes, len(mixed)]:
+        batch, mixed = mixed[:size], mixed[size:]
+        heard += batch
+        known = known.after(batch) or judgement_of(heard)
+        assert known.violations == judge(heard)
+        assert list(known.violations) == list(judge(heard))
+
+
+def test_only_what_stands_before_a_known_event_takes_all_of_them() -> None:
+    """A repeat needs none, wherever it stands; nor does what stands behind all that is known."""
+    known = judgement_of([event(3, detected_ms=10), event(6, WITHDRAWN)])
+    assert known.after([event(4, detected_ms=10), event(9, detected_ms=9)]) is known
+    assert known.after([event(7, detected_ms=2_000)]) is not None
+    assert known.after([event(5, WITHDRAWN)]) is None
+    assert known.after([event(2, detected_ms=10)]) is None
+    assert known.after([event(4, detected_ms=11)]) is None
 
 
 @given(some_events)
