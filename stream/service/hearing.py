@@ -2,7 +2,8 @@
 thread.
 
 What a reader says of how far it has come goes the same way as the records it stored, behind them: only when the desk
-has heard of the sends is it true for the desk that they have been read.
+has heard of the sends is it true for the desk that they have been read, and of a withdrawal, that nothing speaks
+against acting.
 """
 
 from __future__ import annotations
@@ -78,15 +79,13 @@ class Hearing:
         shard = self._shards.get(place[1])
         if shard is None:
             return
-        if place[0] is Topic.SENDS:
-            self.call_soon(shard.read_back_ms.__setitem__, Topic.SENDS, back_ms)
-            return
-        shard.read_back_ms[place[0]] = back_ms
-        self.call_soon(self._past_read, place[1])
+        self.call_soon(self._further, shard, place[0], back_ms)
 
-    def _past_read(self, number: int) -> None:
-        self._desk.past_read(number)
-        self._kick()
+    def _further(self, shard: Shard, topic: Topic, back_ms: float) -> None:
+        shard.read_back_ms[topic] = back_ms
+        if topic is not Topic.SENDS:
+            self._desk.past_read(shard.number)
+            self._kick()
 
     def at_end(self, place: Place, since_s: float) -> None:
         """All that was there at that moment has been read."""

@@ -249,11 +249,9 @@ class SmallWorld:
             self._further(topic, back_ms)
 
     def _further(self, topic: Topic, back_ms: float) -> None:
-        if topic is Topic.SENDS:
-            self.loop.append(lambda: self.shard.read_back_ms.__setitem__(topic, back_ms))
-            return
-        self.shard.read_back_ms[topic] = back_ms
-        self.loop.append(lambda: self.desk.past_read(0))
+        self.loop.append(lambda: self.shard.read_back_ms.__setitem__(topic, back_ms))
+        if topic is not Topic.SENDS:
+            self.loop.append(lambda: self.desk.past_read(0))
 
     def _take(self, topic: Topic, start: int, end: int) -> None:
         if start < end:

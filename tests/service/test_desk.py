@@ -157,7 +157,7 @@ def test_a_repeat_of_a_violation_changes_nothing(world: SmallWorld) -> None:
 def test_a_detector_may_repeat_itself_for_ever(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch, later_ms: int
 ) -> None:
-    """A detector's repeat is ordinary: no event is read for it, and no send walked; a newer finding reads none either."""
+    """A detector's repeat is ordinary: no event is read for it, no send walked; nor for a newer finding any event."""
     world.send("m", TWO)
     detected_ms = world.clock.ms
     world.violate("m", detected_ms=detected_ms)
