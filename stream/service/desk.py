@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
+from stream.model import BadRecord, Outcome, RegistryDown, Severity
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
@@ -110,14 +110,12 @@ class Desk:
     ) -> None:
         key = (shard.number, message_id)
         it = self.open.get(key) or self.done.get(key)
-        if it is not None:
-            self._judge(it, shard, it.judgement.after(events) or judgement_of(self._events(shard, it)), now_s)
-            return
-        it = Condemned(shard.number, message_id, digest, now_s)
-        # An event from the past is heard of when the results behind it may have been read: those do have marks.
-        live = events[0].offset >= shard.live_start[Topic.VIOLATIONS]
-        it.unmarked = live and not known and shard.past_is_read
-        self._judge(it, shard, judgement_of(self._events(shard, it) if known else events), now_s)
+        if it is None:
+            it = Condemned(shard.number, message_id, digest, now_s)
+            judgement = judgement_of(self._events(shard, it) if known else events)
+        else:  # where nobody knew it, what is in memory has left retention meanwhile
+            judgement = (it.judgement.after(events) if known else None) or judgement_of(self._events(shard, it))
+        self._judge(it, shard, judgement, now_s)
 
     def _events(self, shard: Shard, it: Condemned) -> list[Event]:
         return [event for event in self._read_events(shard, it.digest) if event.event.message_id == it.message_id]
@@ -332,7 +330,7 @@ class Desk:
         else:
             it.begin_pass(walk)
         offsets = [each.offset for each in stored]
-        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets and not it.unmarked else {}
+        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
         for each, send in zip(stored, sends, strict=True):
             self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
         self._after_chunk(it, shard, walk)
@@ -343,7 +341,6 @@ class Desk:
             self._plans.put(it)
         else:
             it.end_pass()
-            it.unmarked = False
             self._issue(it, it.packer.flush())
             self._look(it, shard)
 

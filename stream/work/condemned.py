@@ -70,7 +70,6 @@ class Condemned:
         "since_ms",
         "standing",
         "under_way",
-        "unmarked",
         "walk",
         "wanted",
     )
@@ -102,8 +101,6 @@ class Condemned:
         self.app: str | None = None
         """The app of the send seen last; most messages have one only."""
         self.counted = False
-        self.unmarked = False
-        """Nobody can have marked anything of it yet: its first event has just come, all results were read before."""
         self.walk: Walk | None = None
         """The last pass, or the one that is running."""
         self.packer = Packer()

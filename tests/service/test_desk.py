@@ -11,7 +11,7 @@ import pytest
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
 from stream.service import desk
 from stream.work.condemned import Condemned, Walk
-from tests.service.small_world import MINUTE_MS, SmallWorld, condemned
+from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld, condemned
 
 TWO = ["token-a", "token-b"]
 
@@ -422,6 +422,50 @@ def test_not_found_is_said_once_also_over_a_restart(tmp_path: Path) -> None:
     world.until_quiet()
     assert world.outcomes("m") == [Outcome.NOT_FOUND]
     world.close()
+
+
+def _leaves_retention(world: SmallWorld, event_offset: int) -> None:
+    """Time passes until this event is dropped; what is younger stays."""
+    bucket = world.shard.bucket(world.topics[Topic.VIOLATIONS][event_offset].timestamp_ms)
+    world.clock.ms = (bucket + 1) * (RETENTION_MS // 12) + RETENTION_MS + 1
+    world.desk.expire(world.clock.ms)
+    assert world.desk.done_with(0, bucket)
+    world.shard.drop_bucket(bucket)
+
+
+def _revoked_late_and_acquitted(world: SmallWorld) -> None:
+    """A message whose violation has left retention, while a late send of it and its mark have not."""
+    first = world.violate("m", "v1")
+    world.until_quiet()
+    world.clock.ms += RETENTION_MS // 2
+    world.send("m", TWO)
+    world.until_quiet()
+    _leaves_retention(world, first)
+    assert not condemned(world, "m")
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_an_expired_violation_had_revoked_is_not_called_again(world: SmallWorld, forgotten: bool) -> None:
+    """A send that is known to be revoked is not called again, also when nothing else is known of its message."""
+    _revoked_late_and_acquitted(world)
+    if forgotten:
+        world.desk.done.clear()
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert world.outcomes("m", "v2") == [Outcome.ALREADY_REVOKED]
+    assert len(world.called) == 1
+
+
+def test_a_violation_that_has_left_retention_does_not_come_back_with_the_next(world: SmallWorld) -> None:
+    """A violation stays active for the retention, and no longer."""
+    _revoked_late_and_acquitted(world)
+    world.violate("m", "v2")
+    world.until_quiet()
+    said = world.outcomes("m", "v1")
+    world.send("m", ["token-c"])
+    world.until_quiet()
+    assert world.outcomes("m", "v1") == said
+    assert world.outcomes("m", "v2") == [Outcome.ALREADY_REVOKED, Outcome.REVOKED]
 
 
 def test_results_of_a_former_process_are_not_called_again(tmp_path: Path) -> None:
