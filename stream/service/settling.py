@@ -45,8 +45,8 @@ class Settling:
         """Stored sends that turned out unreadable and are dead letters now, by reason."""
         self.unburied: dict[int, str] = {}
         """Why the dead-letter topic refuses others of them."""
-        self.watch: Callable[[Written], None] | None = None
-        """Told of each result that is settled: metrics, the demo's live view."""
+        self.watchers: list[Callable[[Written], None]] = []
+        """Each is told of each result that is settled."""
         self._desk, self._outbox, self._clock = desk, outbox, clock
         self._sends_topic = sends_topic
         self._kick = kick
@@ -95,8 +95,8 @@ class Settling:
         key = (result.outcome, result.severity)
         self.results[key] = self.results.get(key, 0) + 1
         self._count(written)
-        if self.watch is not None:
-            self.watch(written)
+        for watch in self.watchers:
+            watch(written)
         if written.parcel is not None:
             self._desk.settled(written.parcel)
             self._kick()

@@ -42,12 +42,13 @@ class Views:
         self.gauges = Gauges(service)
         self._lookup = Lookup(service.wire)
         self._metrics = Metrics(self.gauges.figures)
-        self._watch_too()
+        service.settling.watchers.append(self._settled)
 
     async def __aenter__(self) -> Views:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._service.settling.watchers.remove(self._settled)
         await self._lookup.close()
 
     @property
@@ -56,17 +57,6 @@ class Views:
         return Sights(self.gauges.health, self.gauges.status, self._metrics.render, self.message, self.violation)
 
     # --- time to revoke
-
-    def _watch_too(self) -> None:
-        settling = self._service.settling
-        other = settling.watch
-
-        def watch(written: Written) -> None:
-            self._settled(written)
-            if other is not None:
-                other(written)
-
-        settling.watch = watch
 
     def _settled(self, written: Written) -> None:
         result, parcel = written.result, written.parcel

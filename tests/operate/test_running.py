@@ -273,15 +273,19 @@ async def test_while_earlier_sends_are_unread_nothing_is_called_settled(tmp_path
 
 
 async def test_metrics_watch_beside_others(tmp_path: Path) -> None:
-    """Whoever watched results before goes on doing so."""
-    async with running(tmp_path) as rig, Views(rig.service) as second:
-        await rig.ready()
-        rig.send("m1", 1)
-        rig.event("v1", "m1")
-        await state(rig, "v1", "settled")
-        line = 'unpush_violation_to_revoked_seconds_count{severity="HIGH"} 1.0'
-        assert line in (await rig.get("/metrics")).text
-        assert line in second.sights.metrics("")[0].decode()
+    """Whoever watches results goes on doing so, whoever else comes or goes."""
+    line = 'unpush_violation_to_revoked_seconds_count{severity="HIGH"} 1.0'
+    async with running(tmp_path) as rig:
+        async with Views(rig.service) as second, Views(rig.service):
+            pass
+        async with Views(rig.service) as third:
+            await rig.ready()
+            rig.send("m1", 1)
+            rig.event("v1", "m1")
+            await state(rig, "v1", "settled")
+            assert line in (await rig.get("/metrics")).text
+            assert line in third.sights.metrics("")[0].decode()
+            assert line not in second.sights.metrics("")[0].decode()
 
 
 async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path) -> None:
