@@ -136,13 +136,13 @@ class Desk:
             return
         if not judgement.violations.keys() <= it.violations.keys():
             it.arrived_s = now_s  # a repeat must not put NOT_FOUND off
-        before = it.severity if it.open_parcels else None
+        before = it.severity
         it.judged(judgement)
         it.wanted = True
         self._reopen(it)
         self._take_back_withdrawn(it)
-        if before is not None and it.severity > before:
-            self._lift(it)
+        if it.severity != before:
+            self._change_lane(it)
         self._look(it, shard)
 
     def _reopen(self, it: Condemned) -> None:
@@ -155,9 +155,11 @@ class Desk:
             for parcel in self._ways.take_back(lambda p: p.owner is it and not it.stands(p.violation)):
                 it.release(parcel)
 
-    def _lift(self, it: Condemned) -> None:
-        """A more severe finding on a message whose calls wait: what is left of them goes in its lane."""
-        self._ways.lift(lambda p: p.owner is it, it.severity)
+    def _change_lane(self, it: Condemned) -> None:
+        """What is left of its work goes where the gravest violation that stands now belongs."""
+        self._plans.move(it)
+        if it.open_parcels:
+            self._ways.lift(lambda p: p.owner is it, it.severity)
 
     def sends_came(self, number: int, came: list[ArrivedSend], now_s: float) -> None:
         """Sends just stored whose message may be condemned."""
@@ -254,12 +256,11 @@ class Desk:
         if (remembered := self._plans.take_remembered()) is not None:
             self._recall(remembered, now_s)
             return True
-        if not self._plans:
+        if (it := self._plans.first()) is None:
             return False
-        it = self._plans.first()
         if it.open_parcels < PARCELS_A_MESSAGE and self._ways.ready(it.severity) >= PARCELS_READY:
             return False
-        self._plans.take()
+        self._plans.take(it)
         shard = self.shards.get(it.shard)
         if shard is None or shard.leaving:
             return True

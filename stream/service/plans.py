@@ -32,34 +32,47 @@ class Plans:
     def __init__(self) -> None:
         self._turn = count()
         self._heap: list[tuple[int, int, int, Condemned]] = []
+        """Also what its message has left for another lane; passed over when its turn comes."""
+        self._waiting = 0
         self._remembered: list[Remembered] = []
         self._unread: list[Remembered] = []
         self._parked: dict[str, list[Condemned]] = {}
         self._later: list[Condemned] = []
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return self._waiting
 
     @property
     def any(self) -> bool:
         """Whether anything could be planned now."""
-        return bool(self._heap or self._remembered)
+        return bool(self._waiting or self._remembered)
 
     def put(self, it: Condemned) -> None:
         """Plan this message in its turn; once, however often it is put."""
-        if not it.queued:
-            it.queued = True
-            heapq.heappush(self._heap, (-it.severity, it.first_timestamp_ms, next(self._turn), it))
+        if it.queued is None:
+            self._waiting += 1
+            self._push(it)
 
-    def first(self) -> Condemned:
+    def move(self, it: Condemned) -> None:
+        """Its severity has changed: if it waits here, it waits in that lane from now on."""
+        if it.queued is not None:
+            self._push(it)
+
+    def _push(self, it: Condemned) -> None:
+        it.queued = next(self._turn)
+        heapq.heappush(self._heap, (-it.severity, it.first_timestamp_ms, it.queued, it))
+
+    def first(self) -> Condemned | None:
         """The message whose turn it is."""
-        return self._heap[0][3]
+        while self._heap and self._heap[0][3].queued != self._heap[0][2]:
+            heapq.heappop(self._heap)
+        return self._heap[0][3] if self._heap else None
 
-    def take(self) -> Condemned:
-        """Take that message out."""
-        it = heapq.heappop(self._heap)[3]
-        it.queued = False
-        return it
+    def take(self, it: Condemned) -> None:
+        """Take a message out."""
+        if it.queued is not None:
+            it.queued = None
+            self._waiting -= 1
 
     def remember(self, shard: int, found: Iterable[tuple[int, int, bytes]]) -> None:
         """Messages to be loaded from the store in their turn: severity, record time (ms), digest."""
@@ -68,7 +81,8 @@ class Plans:
 
     def take_remembered(self) -> Remembered | None:
         """One of those, if none that is in memory is as severe."""
-        if not self._remembered or (self._heap and self._remembered[0].urgency >= self._heap[0][0]):
+        first = self.first()
+        if not self._remembered or (first is not None and self._remembered[0].urgency >= -first.severity):
             return None
         return heapq.heappop(self._remembered)
 

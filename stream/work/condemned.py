@@ -97,7 +97,8 @@ class Condemned:
         self.found = False
         self.wanted = False
         """Another pass over the stored sends is due, once nothing is under way."""
-        self.queued = False
+        self.queued: int | None = None
+        """Its turn among the plans, while it waits there."""
         self.app: str | None = None
         """The app of the send seen last; most messages have one only."""
         self.counted = False
@@ -131,7 +132,7 @@ class Condemned:
     @property
     def idle(self) -> bool:
         """Nothing is planned, walked or under way."""
-        return not self.walking and not self.under_way and not self.queued
+        return not self.walking and not self.under_way and self.queued is None
 
     # --- passes over the stored sends
 

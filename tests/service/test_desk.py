@@ -373,6 +373,46 @@ def test_a_more_severe_finding_lifts_what_waits(world: SmallWorld) -> None:
     assert [each.severity for each in world.waiting] == [Severity.CRITICAL]
 
 
+def _hears(world: SmallWorld) -> None:
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+
+
+def test_what_waits_sinks_when_the_gravest_finding_is_withdrawn(world: SmallWorld) -> None:
+    """... of its confirmed violations: not of one that is withdrawn."""
+    world.largest = 1
+    world.send("m", TWO)
+    world.violate("m", "v1", severity=Severity.LOW)
+    world.violate("m", "v2", severity=Severity.CRITICAL)
+    _hears(world)
+    world.step()
+    assert [each.severity for each in world.waiting] == [Severity.CRITICAL] * 2
+    world.violate("m", "v2", Status.WITHDRAWN)
+    _hears(world)
+    assert [each.severity for each in world.waiting] == [Severity.LOW] * 2
+
+
+@pytest.mark.parametrize(("status", "first"), [(Status.WITHDRAWN, ["other", "m"]), (Status.APPROVED, ["m", "other"])])
+def test_a_plan_goes_on_in_the_lane_of_what_stands_now(world: SmallWorld, status: Status, first: list[str]) -> None:
+    """The most severe goes first, and what was planned while it was another severity goes with it."""
+    world.send("m", TWO)
+    world.send("other", TWO)
+    world.violate("m", "v1", severity=Severity.LOW)
+    world.violate("m", "v2", Status.CONFIRMED if status is Status.WITHDRAWN else Status.WITHDRAWN, Severity.CRITICAL)
+    world.violate("other", severity=Severity.HIGH)
+    _hears(world)
+    assert world.desk.urgent == 2
+    world.violate("m", "v2", status)
+    _hears(world)
+    assert world.desk.urgent == 2, "it waits once"
+    for _ in range(2):
+        assert world.step()
+    assert [each.parcel.violation.message_id for each in world.waiting] == first
+    assert not world.step()
+    assert world.desk.urgent == 0
+
+
 def test_a_send_without_notify_id_ends_without_a_call(world: SmallWorld) -> None:
     """NOT_REVOCABLE: no notifyId, or a push type that the API cannot revoke; it covers its places."""
     world.send("m", TWO, notify_id=None)
