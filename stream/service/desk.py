@@ -186,13 +186,13 @@ class Desk:
                 continue
             self._reopen(it)
             if it.walk is None or not self._ready(it, shard):
-                it.wanted = True  # the pass to come sees it
+                it.miss()
                 self._look(it, shard)
                 continue
             try:
                 send = self._sorter.read(stored)
             except RegistryDown:
-                it.wanted = True
+                it.miss()
                 self._plans.later(it)
                 continue
             marks = shard.marks(digest, stored.offset, stored.offset).get(stored.offset, [])

@@ -60,6 +60,7 @@ class Condemned:
         "judgement",
         "matched",
         "message_id",
+        "missed",
         "open_parcels",
         "packer",
         "queued",
@@ -97,6 +98,8 @@ class Condemned:
         self.found = False
         self.wanted = False
         """Another pass over the stored sends is due, once nothing is under way."""
+        self.missed = False
+        """A stored send is known and not counted: the pass to come sees it."""
         self.queued: int | None = None
         """Its turn among the plans, while it waits there."""
         self.app: str | None = None
@@ -144,8 +147,12 @@ class Condemned:
     def begin_pass(self, walk: Walk) -> None:
         """Start counting from nothing; only while nothing is under way."""
         self.walk, self.wanted = walk, False
-        self.matched, self.found, self.counted = 0, False, False
+        self.matched, self.found, self.counted, self.missed = 0, False, False, False
         self.settled = {each.violation_id: 0 for each in self.standing}
+
+    def miss(self) -> None:
+        """A send of it was stored and cannot be looked at now."""
+        self.wanted = self.missed = True
 
     def end_pass(self) -> None:
         """All stored sends have been seen."""
@@ -196,6 +203,6 @@ class Condemned:
     def totals(self, violation_id: str, all_read: bool) -> tuple[int, int]:
         """Places matched and settled of a violation; matched is at least one more while not all sends are known."""
         settled = self.settled.get(violation_id, 0)
-        if self.counted and all_read:
+        if self.counted and all_read and not self.missed:
             return max(self.matched, settled), settled
         return max(self.matched, settled + 1), settled

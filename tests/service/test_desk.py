@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -242,7 +243,7 @@ def test_an_event_behind_one_that_cannot_be_read_now_is_not_forgotten(
     assert world.outcomes("m") == [Outcome.WITHDRAWN, Outcome.REVOKED]
 
 
-def _down(_: bytes) -> ViolationEvent:
+def _down(_: bytes) -> NoReturn:
     raise RegistryDown("no answer")
 
 
@@ -432,6 +433,42 @@ def test_totals_say_complete_only_when_all_is_counted_and_settled(world: SmallWo
     world.until_quiet()
     totals = [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results]
     assert totals == [(3, 1), (3, 2), (3, 3)]
+
+
+def test_totals_never_say_complete_while_a_stored_send_cannot_be_read_now(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... also where it was heard of and the registry that is needed to read it does not answer."""
+    world.send("m", TWO)
+    world.violate("m")
+    _hears(world)
+    world.step()
+    with monkeypatch.context() as down:
+        down.setattr(world.wire, "send", _down)
+        world.send("m", ["token-c"])
+        _hears(world)
+    world.answer(world.call(), "revoked")
+    world.until_quiet()
+    totals = [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results]
+    assert totals == [(3, 2), (3, 3)]
+
+
+def test_the_last_result_of_a_time_of_reading_is_not_written_again_for_its_totals(tmp_path: Path) -> None:
+    """While earlier sends are unread, matched is at least settled + 1; what it was stays in the last result."""
+    world = SmallWorld(tmp_path)
+    world.send("innocent", TWO)
+    world.send("m", TWO)
+    world.violate("m")
+    world.restart(keep=False)
+    world.recall()
+    for topic, most in [(Topic.VIOLATIONS, 10), (Topic.RESULTS, 10), (Topic.SENDS, 1)]:
+        world.read_past(topic, most)
+    while world.move("revoked"):
+        pass
+    world.until_quiet()
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+    assert [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results] == [(3, 2)]
+    world.close()
 
 
 def test_a_second_violation_waits_its_own_time_before_not_found(world: SmallWorld) -> None:
