@@ -359,6 +359,40 @@ def test_a_repeat_right_after_a_restart_does_not_undo_a_withdrawal(tmp_path: Pat
     world.close()
 
 
+def test_an_empty_store_knows_no_withdrawal_that_has_left_retention(tmp_path: Path) -> None:
+    """The one case in which a repeat undoes a decision: nothing below retention is read, and the repeat's record is
+    younger. Its age is its record's time, whatever its detectedAt; a store that was not lost keeps both."""
+    world = SmallWorld(tmp_path)
+    detected_ms = world.clock.ms
+    world.violate("m", detected_ms=detected_ms)
+    below = world.violate("m", status=Status.WITHDRAWN) + 1
+    world.send("m", TWO)
+    world.violate("m", detected_ms=detected_ms)
+    world.restart(keep=False)
+    world.shard.add(Topic.VIOLATIONS, [(0, below)])  # as if the log began, or retention ended, behind the withdrawal
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.REVOKED]
+    world.close()
+
+
+def test_a_store_that_was_not_lost_keeps_a_withdrawal_as_long_as_a_repeat(world: SmallWorld) -> None:
+    """A message's events leave together, with the last of them."""
+    detected_ms = world.clock.ms
+    first = world.violate("m", detected_ms=detected_ms)
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    world.clock.ms += RETENTION_MS // 2
+    world.send("m", TWO)
+    world.violate("m", detected_ms=detected_ms)
+    world.until_quiet()
+    _leaves_retention(world, first)
+    world.desk.done.clear()
+    world.violate("m", detected_ms=detected_ms)
+    world.until_quiet()
+    assert world.called == []
+    assert set(world.outcomes("m")) == {Outcome.WITHDRAWN}
+
+
 def test_a_more_severe_finding_lifts_what_waits(world: SmallWorld) -> None:
     """A message's remaining work runs at the highest severity of its confirmed violations."""
     world.send("m", TWO)
