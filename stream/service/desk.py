@@ -9,38 +9,28 @@ between messages beyond severity and age.
 
 from __future__ import annotations
 
-import heapq
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy as copy
-from itertools import count
 from typing import Final
 
-import structlog
-
 from stream.model import BadRecord, Outcome, RegistryDown, Severity
+from stream.service.absent import Absent
+from stream.service.docket import Docket
+from stream.service.evidence import by_message, events_of, news, stored_events
+from stream.service.passes import Passes
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
-from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
-from stream.work.condemned import Condemned, Walk
+from stream.work.condemned import Condemned
 from stream.work.endings import Ending
 from stream.work.judgement import Event, Judgement, judgement_of
-from stream.work.packing import CALL, Parcel
+from stream.work.packing import Parcel
 
-CHUNK_SENDS: Final = 2_000
-CHUNK_BYTES: Final = 4 << 20
-SETTLED_KEPT: Final = 5_000
-"""Messages whose work is done stay in memory so many, for sends that follow soon."""
 PARCELS_A_MESSAGE: Final = 128
 """A campaign plans no further ahead of its calls than this."""
 PARCELS_READY: Final = 256
 """Nor does a lane: what is planned holds its tokens in memory."""
-
-
-log = structlog.get_logger(__name__)
 
 
 class Desk:
@@ -48,18 +38,15 @@ class Desk:
 
     def __init__(self, wire: Wire, sorter: Sorter, ways: Ways, not_found_after_s: float, retention_ms: int) -> None:
         self.shards: dict[int, Shard] = {}
-        self.open: dict[tuple[int, str], Condemned] = {}
-        """Condemned messages with work, by shard and messageId."""
-        self.done: OrderedDict[tuple[int, str], Condemned] = OrderedDict()
+        self.docket = Docket()
         self.waits_for_past: dict[int, dict[Condemned, None]] = {}
-        self.not_found_after_s = not_found_after_s
         self._wire = wire
         self._sorter = sorter
         self._ways = ways
+        self._passes = Passes(wire, sorter, ways)
         self._retention_ms = retention_ms
-        self._turn = count()
         self._plans = Plans()
-        self._missing: list[tuple[float, int, Condemned]] = []
+        self._absent = Absent(not_found_after_s)
 
     # --- shards come and go
 
@@ -73,9 +60,7 @@ class Desk:
         """Forget all of the shard; its parcels under way leave no trace here."""
         self.shards.pop(number, None)
         self.waits_for_past.pop(number, None)
-        for held in (self.open, self.done):
-            for key in [key for key in held if key[0] == number]:
-                del held[key]
+        self.docket.forget(number)
         self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
 
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
@@ -99,7 +84,7 @@ class Desk:
         shard = self.shards.get(number)
         if shard is None:
             return
-        for (digest, message_id), (events, known) in _by_message(came).items():
+        for (digest, message_id), (events, known) in news(came).items():
             try:
                 self._heard(shard, digest, message_id, events, known, now_s)
             except RegistryDown:  # an older event of the message cannot be read now: all of it is looked at later
@@ -108,27 +93,14 @@ class Desk:
     def _heard(
         self, shard: Shard, digest: bytes, message_id: str, events: list[Event], known: bool, now_s: float
     ) -> None:
-        key = (shard.number, message_id)
-        it = self.open.get(key) or self.done.get(key)
-        if it is None:
-            it = Condemned(shard.number, message_id, digest, now_s)
-            judgement = judgement_of(self._events(shard, it) if known else events)
-        else:  # where nobody knew it, what is in memory has left retention meanwhile
-            judgement = (it.judgement.after(events) if known else None) or judgement_of(self._events(shard, it))
-        self._judge(it, shard, judgement, now_s)
-
-    def _events(self, shard: Shard, it: Condemned) -> list[Event]:
-        return [event for event in self._read_events(shard, it.digest) if event.event.message_id == it.message_id]
-
-    def _read_events(self, shard: Shard, digest: bytes) -> Iterator[Event]:
-        """The stored events that can still be read: one could be when it came, but its registry may be set no more."""
-        for stored in shard.events(digest):
-            try:
-                said = self._wire.stored_violation(stored.value)
-            except BadRecord as error:
-                log.error("stored_event_unreadable", partition=shard.number, offset=stored.offset, why=str(error))
-                continue
-            yield Event(stored.offset, stored.timestamp_ms, said, stored.trace)
+        it, judgement = self.docket.get(shard.number, message_id), None
+        if it is None and not known:
+            judgement = judgement_of(events)
+        elif it is not None and known:  # where nobody knew it, what is in memory has left retention meanwhile
+            judgement = it.judgement.after(events)
+        if judgement is None:
+            judgement = judgement_of(events_of(self._wire, shard, digest, message_id))
+        self._judge(it or Condemned(shard.number, message_id, digest, now_s), shard, judgement, now_s)
 
     def _judge(self, it: Condemned, shard: Shard, judgement: Judgement, now_s: float) -> None:
         """Act on what has changed: of a detector's repeats, nothing has."""
@@ -139,16 +111,11 @@ class Desk:
         before = it.severity
         it.judged(judgement)
         it.wanted = True
-        self._reopen(it)
+        self.docket.reopen(it)
         self._take_back_withdrawn(it)
         if it.severity != before:
             self._change_lane(it)
         self._look(it, shard)
-
-    def _reopen(self, it: Condemned) -> None:
-        key = (it.shard, it.message_id)
-        self.done.pop(key, None)
-        self.open[key] = it
 
     def _take_back_withdrawn(self, it: Condemned) -> None:
         if it.open_parcels and len(it.standing) < len(it.violations):
@@ -173,7 +140,7 @@ class Desk:
             except RegistryDown:  # its message's events cannot be read now: all of it is looked at later
                 self.remembered(number, [(Severity.MEDIUM, stored.timestamp_ms, digest)])
         for it in touched:  # only now: they travel together, and no result is written before all of them are counted
-            self._issue(it, it.packer.take() if it.walking else it.packer.flush())
+            self._passes.issue(it)
 
     def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The messages into whose packers it has put the send's open places."""
@@ -184,32 +151,28 @@ class Desk:
         for it in self._of(shard, digest, message_id, now_s):
             if not it.standing or shard.leaving or it.seen(stored.bucket, batch):
                 continue
-            self._reopen(it)
+            self.docket.reopen(it)
             if it.walk is None or not self._ready(it, shard):
                 it.miss()
                 self._look(it, shard)
                 continue
             try:
-                send = self._sorter.read(stored)
+                self._passes.late(it, shard, stored)
             except RegistryDown:
                 it.miss()
                 self._plans.later(it)
                 continue
-            marks = shard.marks(digest, stored.offset, stored.offset).get(stored.offset, [])
-            self._sorter.consider(it, shard, stored, send, marks)
             yield it
 
     def _of(self, shard: Shard, digest: bytes, message_id: str | None, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
         if message_id is None:
-            known = [*self.open.values(), *self.done.values()]
-            yield from (it for it in known if it.shard == shard.number and it.digest == digest)
+            yield from [it for it in self.docket if it.shard == shard.number and it.digest == digest]
             return
-        key = (shard.number, message_id)
-        it = self.open.get(key) or self.done.get(key)
+        it = self.docket.get(shard.number, message_id)
         if it is None:
             it = Condemned(shard.number, message_id, digest, now_s)
-            self._judge(it, shard, judgement_of(self._events(shard, it)), now_s)
+            self._judge(it, shard, judgement_of(events_of(self._wire, shard, digest, message_id)), now_s)
         if it.violations:  # else it is another message with this digest
             yield it
 
@@ -264,7 +227,7 @@ class Desk:
         shard = self.shards.get(it.shard)
         if shard is None or shard.leaving:
             return True
-        if it.open_parcels < PARCELS_A_MESSAGE and self.open.get((it.shard, it.message_id)) is it:
+        if it.open_parcels < PARCELS_A_MESSAGE and self.docket.has_open(it):
             if self._ready(it, shard):
                 self._walk_if_room(it, shard)
             else:
@@ -273,28 +236,24 @@ class Desk:
 
     def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
         """An app that is stopped and has enough planned already lets its messages wait unplanned, others go on."""
-        if (
-            self._ways.crowded()
-            and (app := it.app or self._app_of(it, shard)) is not None
-            and not self._ways.has_room(app)
-        ):
+        crowded = self._ways.crowded()
+        if crowded and (app := self._passes.app_of(it, shard)) is not None and not self._ways.has_room(app):
             self._plans.park(app, it)
             return
-        self._walk_if_readable(it, shard)
+        self._walk(it, shard)
 
-    def _walk_if_readable(self, it: Condemned, shard: Shard) -> None:
+    def _walk(self, it: Condemned, shard: Shard) -> None:
+        if not it.walking and (it.under_way or not it.standing):
+            return
         try:
-            self._walk(it, shard)
+            all_seen = self._passes.go_on(it, shard)
         except RegistryDown:
             self._plans.later(it)
-
-    def _app_of(self, it: Condemned, shard: Shard) -> str | None:
-        sends = shard.walk(it.digest, shard.new_walk(), 1, 1)
-        try:
-            it.app = self._wire.send_head(sends[0].value).client_id if sends else None
-        except (BadRecord, RegistryDown):
-            return None
-        return it.app
+            return
+        if all_seen:
+            self._look(it, shard)
+        else:
+            self._plans.put(it)
 
     def unpark(self) -> None:
         """Plan again what waited for an app's room or for the registry, as far as there is room now."""
@@ -304,65 +263,18 @@ class Desk:
         """Look at a message that the store remembers as condemned; later, where a registry is needed and does not
         answer."""
         digest, shard = remembered.digest, self.shards.get(remembered.shard)
-        by_message: dict[str, list[Event]] = {}
+        if shard is None:
+            return
         try:
-            for event in self._read_events(shard, digest) if shard is not None else ():
-                by_message.setdefault(event.event.message_id, []).append(event)
+            found = by_message(stored_events(self._wire, shard, digest))
         except RegistryDown:
             self._plans.unreadable_now(remembered)
             return
-        if shard is None:
-            return
-        for message_id, events in by_message.items():
-            key = (shard.number, message_id)
-            it = self.open.get(key) or self.done.get(key) or Condemned(shard.number, message_id, digest, now_s)
+        for message_id, events in found.items():
+            it = self.docket.get(shard.number, message_id) or Condemned(shard.number, message_id, digest, now_s)
             self._judge(it, shard, judgement_of(events), now_s)
 
-    # --- a pass over the stored sends of a message
-
-    def _walk(self, it: Condemned, shard: Shard) -> None:
-        if not it.walking and (it.under_way or not it.standing):
-            return
-        walk = copy(it.walk) if it.walking and it.walk is not None else shard.new_walk()
-        stored = shard.walk(it.digest, walk, CHUNK_SENDS, CHUNK_BYTES)
-        sends = [self._sorter.read(each) for each in stored]  # may raise RegistryDown: before anything has changed
-        if it.walking:
-            it.walk = walk
-        else:
-            it.begin_pass(walk)
-        offsets = [each.offset for each in stored]
-        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
-        for each, send in zip(stored, sends, strict=True):
-            self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
-        self._after_chunk(it, shard, walk)
-
-    def _after_chunk(self, it: Condemned, shard: Shard, walk: Walk) -> None:
-        if walk.todo:
-            self._issue(it, it.packer.take())
-            self._plans.put(it)
-        else:
-            it.end_pass()
-            self._issue(it, it.packer.flush())
-            self._look(it, shard)
-
-    # --- parcels go out and come to their end
-
-    def _issue(self, it: Condemned, parcels: list[Parcel]) -> None:
-        if not parcels:
-            return
-        it.issue(parcels)
-        for parcel in parcels:
-            if not it.stands(parcel.violation):
-                it.release(parcel)  # withdrawn while the pass was filling it
-            elif parcel.fate is CALL:
-                self._ways.call(parcel, it.severity)
-            else:
-                self._end(parcel)
-
-    def _end(self, parcel: Parcel) -> None:
-        outcome, detail = parcel.fate
-        assert outcome is not None
-        self._ways.end(parcel, Ending(outcome, rejected=tuple(parcel.rejects), detail=detail))
+    # --- parcels come to their end
 
     def wants(self, parcel: Parcel) -> bool:
         """Whether a parcel that its call did not end is to be called again; not when its violation has been withdrawn
@@ -382,11 +294,7 @@ class Desk:
 
     def _ended(self, parcel: Parcel) -> None:
         it = parcel.owner
-        if (
-            it is None
-            or (shard := self.shards.get(it.shard)) is None
-            or self.open.get((it.shard, it.message_id)) is not it
-        ):
+        if it is None or (shard := self.shards.get(it.shard)) is None or not self.docket.has_open(it):
             return
         it.release(parcel)
         if it.walking:
@@ -405,14 +313,9 @@ class Desk:
 
     def _rest(self, it: Condemned) -> None:
         if it.standing and it.counted and not it.found:
-            due_s = max(it.arrived_s, 0.0) + self.not_found_after_s
-            heapq.heappush(self._missing, (due_s, next(self._turn), it))
-            return
-        key = (it.shard, it.message_id)
-        if self.open.pop(key, None) is not None:
-            self.done[key] = it
-        while len(self.done) > SETTLED_KEPT:
-            self.done.popitem(last=False)
+            self._absent.wait(it)
+        else:
+            self.docket.close(it)
 
     def _say_withdrawn(self, it: Condemned, shard: Shard) -> None:
         for violation in it.violations.values():
@@ -422,27 +325,23 @@ class Desk:
     def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:
         """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it
         came."""
-        while self._missing and self._missing[0][0] <= now_s:
-            it = heapq.heappop(self._missing)[2]
+        for it in self._absent.due(now_s):
             shard = self.shards.get(it.shard)
-            if shard is None or it.found or not it.standing or self.open.get((it.shard, it.message_id)) is not it:
-                continue
-            if (due_s := it.arrived_s + self.not_found_after_s) > now_s:
-                heapq.heappush(self._missing, (due_s, next(self._turn), it))  # another violation came meanwhile
+            if shard is None or it.found or not it.standing or not self.docket.has_open(it):
                 continue
             if not it.idle or not can_tell(shard, it.arrived_s):
-                heapq.heappush(self._missing, (now_s + 0.5, next(self._turn), it))
+                self._absent.again(it, now_s)
                 continue
             for violation in it.standing:
                 self._ways.say(it, violation, Outcome.NOT_FOUND)
-            self.open.pop((it.shard, it.message_id), None)
+            self.docket.drop(it)
 
     def expire(self, now_ms: int) -> None:
         """End what waits for a call though its send or violation has left retention."""
         before_ms = self._sorter.before_ms = now_ms - self._retention_ms
         for it in self._plans.parked(lambda it: it.first_timestamp_ms < before_ms):
             if (shard := self.shards.get(it.shard)) is not None:
-                self._walk_if_readable(it, shard)
+                self._walk(it, shard)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
             self._ways.end(parcel, Ending(Outcome.FAILED, detail="expired"))
 
@@ -452,25 +351,8 @@ class Desk:
         shard = self.shards.get(number)
         if shard is None or self._plans.remembers(number):
             return False
-        needing = [it for it in self.open.values() if it.shard == number and it.needs(bucket)]
+        needing = [it for it in self.docket.open.values() if it.shard == number and it.needs(bucket)]
         for it in needing:
             if self._ready(it, shard):
-                self._walk_if_readable(it, shard)
+                self._walk(it, shard)
         return not needing
-
-    def find(self, message_id: str) -> Condemned | None:
-        """The condemned message in memory, whoever owns it here."""
-        digest = digest_of(message_id.encode())
-        for number, shard in self.shards.items():
-            if digest in shard.condemned:
-                key = (number, message_id)
-                return self.open.get(key) or self.done.get(key)
-        return None
-
-
-def _by_message(came: Iterable[tuple[bytes, Event, bool]]) -> dict[tuple[bytes, str], tuple[list[Event], bool]]:
-    """What came of each message, and whether it was condemned before the first of it."""
-    found: dict[tuple[bytes, str], tuple[list[Event], bool]] = {}
-    for digest, event, known in came:
-        found.setdefault((digest, event.event.message_id), ([], known))[0].append(event)
-    return found

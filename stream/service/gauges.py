@@ -126,7 +126,7 @@ class Gauges:
             "unpush_info": {labels: 1},
             "unpush_ready": {(): float(self.health().ready)},
             "unpush_shards": {(): len(service.arrivals.shards)},
-            "unpush_open_messages": {(): len(service.desk.open)},
+            "unpush_open_messages": {(): len(service.desk.docket.open)},
             "unpush_outbox_size": {(): service.outbox.size},
             "unpush_store_bytes": {(): service.store.bytes_on_disk()},
         }
@@ -155,7 +155,7 @@ class Gauges:
             "retriesWaiting": self._retries(),
             "callsInFlight": len(service.calls.in_flight),
             "outbox": service.outbox.size,
-            "openMessages": len(service.desk.open),
+            "openMessages": len(service.desk.docket.open),
             "partitionersDiffer": service.chores.disagreement,
             "storeBytes": service.store.bytes_on_disk(),
         }

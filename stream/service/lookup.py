@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from stream.model import BadRecord, Send, SendHead, UnpushError
+from stream.service.evidence import events_of
 from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.cover import Mark, size, still_open
-from stream.work.judgement import Event, Violation, judge
+from stream.work.judgement import Violation, judge
 
 CHUNK_SENDS: Final = 200
 CHUNK_BYTES: Final = 1 << 20
@@ -98,11 +99,7 @@ class Lookup:
 
     def _found(self, shard: Shard, message_id: str) -> Found:
         digest = digest_of(message_id.encode())
-        events = (
-            Event(stored.offset, stored.timestamp_ms, self._wire.stored_violation(stored.value), stored.trace)
-            for stored in shard.events(digest)
-        )
-        found = Found(judge(event for event in events if event.event.message_id == message_id))
+        found = Found(judge(events_of(self._wire, shard, digest, message_id)))
         walk, deadline_s = shard.new_walk(), time.monotonic() + COUNT_S
         while walk.todo and time.monotonic() < deadline_s:
             stored = shard.walk(digest, walk, CHUNK_SENDS, CHUNK_BYTES)

@@ -6,7 +6,7 @@ read in a thread of its own. No push token leaves through here. On the event loo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from stream.model import Topic
@@ -121,16 +121,14 @@ class Views:
         return Tally(found.sends > 0, complete, matched, settled, violation.violation_id not in found.open)
 
     async def _message_of(self, violation_id: str) -> str | None:
-        desk = self._service.desk
-        known: Iterable[Condemned] = [*desk.open.values(), *desk.done.values()]
+        known = list(self._service.desk.docket)
         it = await self._lookup.first(known, lambda each: violation_id in each.violations)
         if it is not None:
             return it.message_id
         return await self._lookup.search(self.gauges.shards(), violation_id)
 
     def _in_memory(self, shard: Shard, message_id: str) -> Condemned | None:
-        key, desk = (shard.number, message_id), self._service.desk
-        return desk.open.get(key) or desk.done.get(key)
+        return self._service.desk.docket.get(shard.number, message_id)
 
     def _shard_of(self, message_id: str) -> Shard | Unknown:
         """Where a violation of it stands, else where its key belongs."""

@@ -133,7 +133,7 @@ async def test_what_memory_has_forgotten_is_counted_from_the_store(tmp_path: Pat
         rig.event("v1", "m1")
         rig.event("v2", "m1")
         remembered = [(await state(rig, name, "settled")).json for name in ("v1", "v2")]
-        rig.service.desk.done.clear()
+        rig.service.desk.docket.done.clear()
         assert [(await rig.get(f"/api/violations/{name}")).json for name in ("v1", "v2")] == remembered
         assert (await rig.get("/api/messages/m1")).json["violations"] == remembered
         assert (await rig.get("/api/violations/v1?messageId=m1")).json == remembered[0]
@@ -149,7 +149,7 @@ async def test_an_id_that_is_part_of_another_is_not_taken_for_it(tmp_path: Path)
         rig.event("v1", "m1")
         await state(rig, "v1", "waiting")
         await rig.until("/metrics", lambda r: "unpush_open_messages 0.0" in r.text.splitlines())
-        assert not rig.service.desk.done
+        assert not rig.service.desk.docket.done
         assert (await rig.get("/api/violations/v1")).json["messageId"] == "m1"
 
 
@@ -160,8 +160,7 @@ async def test_what_memory_has_not_counted_yet_is_counted_from_the_store(tmp_pat
         rig.send("m1", 2)
         rig.event("v1", "m1")
         await state(rig, "v1", "settled")
-        it = rig.service.desk.find("m1")
-        assert it is not None
+        [it] = rig.service.desk.docket
         it.walk, it.counted, it.matched, it.settled = None, False, 0, {}
         seen = (await rig.get("/api/violations/v1")).json
         assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("settled", 2, 2)
@@ -176,7 +175,7 @@ async def test_a_message_with_more_sends_than_can_be_counted_is_not_called_settl
         rig.send("m1", 2)
         rig.event("v1", "m1")
         await state(rig, "v1", "settled")
-        rig.service.desk.done.clear()
+        rig.service.desk.docket.done.clear()
         monkeypatch.setattr(lookup, "CHUNK_SENDS", 1)
         monkeypatch.setattr(lookup, "COUNT_S", 0.0)
         message = (await rig.get("/api/messages/m1")).json
@@ -196,7 +195,7 @@ async def test_a_place_without_a_mark_is_open_in_the_store_too(tmp_path: Path) -
         await rig.simulator.set_faults(HANGING)
         rig.send("m1", 3)
         await state(rig, "v1", "active")
-        rig.service.desk.open.clear()
+        rig.service.desk.docket.open.clear()
         seen = (await rig.get("/api/violations/v1")).json
         assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("active", 5, 2)
 
@@ -263,7 +262,7 @@ async def test_while_earlier_sends_are_unread_nothing_is_called_settled(tmp_path
         for _ in ("from memory", "from the store"):
             seen = (await rig.get("/api/violations/v1")).json
             assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("active", 4, 3)
-            rig.service.desk.done.clear()
+            rig.service.desk.docket.done.clear()
         ready = await rig.get("/readyz")
         why = "push.message-sent: 1000 offsets of the past are still to be read"
         assert (ready.status, ready.json["notes"]) == (200, [{"word": "restoring", "why": why}])

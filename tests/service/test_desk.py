@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
-from stream.service import desk
+from stream.service import desk, passes
 from stream.work.condemned import Condemned, Walk
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld, condemned
 
@@ -221,7 +221,7 @@ def test_a_send_of_a_withdrawn_message_leaves_nothing_open(world: SmallWorld) ->
     world.until_quiet()
     world.send("m", TWO)
     world.until_quiet()
-    assert not world.desk.open
+    assert not world.desk.docket.open
     assert world.outcomes("m") == [Outcome.WITHDRAWN]
 
 
@@ -232,7 +232,7 @@ def test_an_event_behind_one_that_cannot_be_read_now_is_not_forgotten(
     world.send("m", TWO)
     world.violate("m", status=Status.WITHDRAWN)
     world.until_quiet()
-    world.desk.done.clear()
+    world.desk.docket.done.clear()
     world.violate("m")
     world.read(Topic.VIOLATIONS)
     with monkeypatch.context() as down:
@@ -300,7 +300,7 @@ def test_a_withdrawal_during_a_long_pass_stops_what_is_half_packed(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No token leaves that a confirmed violation does not cover, also not from a parcel that was being filled."""
-    monkeypatch.setattr(desk, "CHUNK_SENDS", 2)
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
     for token in "abcde":
         world.send("m", [token])
     world.violate("m")
@@ -322,7 +322,7 @@ def test_a_withdrawal_of_one_violation_does_not_stop_the_campaign_of_the_other(
     """Every violation ends in results that cover every token, also where a pass waited for calls that were taken
     back."""
     monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 2)
-    monkeypatch.setattr(desk, "CHUNK_SENDS", 2)
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
     world.largest = 1
     for token in "abcdefgh":
         world.send("m", [token])
@@ -386,7 +386,7 @@ def test_a_store_that_was_not_lost_keeps_a_withdrawal_as_long_as_a_repeat(world:
     world.violate("m", detected_ms=detected_ms)
     world.until_quiet()
     _leaves_retention(world, first)
-    world.desk.done.clear()
+    world.desk.docket.done.clear()
     world.violate("m", detected_ms=detected_ms)
     world.until_quiet()
     assert world.called == []
@@ -560,7 +560,7 @@ def test_what_an_expired_violation_had_revoked_is_not_called_again(world: SmallW
     """A send that is known to be revoked is not called again, also when nothing else is known of its message."""
     _revoked_late_and_acquitted(world)
     if forgotten:
-        world.desk.done.clear()
+        world.desk.docket.done.clear()
     world.violate("m", "v2")
     world.until_quiet()
     assert world.outcomes("m", "v2") == [Outcome.ALREADY_REVOKED]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from stream.model import Outcome, RevokeResult, Severity, Status, Topic
-from stream.service import desk
+from stream.service import desk, passes
 from stream.work.judgement import Event, Violation, judge
 from tests.service.small_world import MINUTE_MS, SmallWorld
 
@@ -244,7 +244,7 @@ class Judge:
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that passes have middles."""
-    monkeypatch.setattr(desk, "CHUNK_SENDS", 2)
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
     monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 3)
 
 

@@ -1,0 +1,82 @@
+"""A pass over the stored sends of a message: chunk by chunk each is read, sorted by its marks, packed; full parcels go
+out as they fill.
+
+Promised: a chunk is taken whole, or nothing has changed; each place is planned once, whether the pass meets its send or
+it comes late. Not promised: anything of when; the desk says that.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy as copy
+from typing import Final
+
+from stream.model import BadRecord, RegistryDown
+from stream.service.sorting import Sorter
+from stream.service.ways import Ways
+from stream.state.shard import Shard, StoredSend
+from stream.wire.wire import Wire
+from stream.work.condemned import Condemned
+from stream.work.endings import Ending
+from stream.work.packing import CALL, Parcel
+
+CHUNK_SENDS: Final = 2_000
+CHUNK_BYTES: Final = 4 << 20
+
+
+class Passes:
+    """See the module's words."""
+
+    def __init__(self, wire: Wire, sorter: Sorter, ways: Ways) -> None:
+        self._wire, self._sorter, self._ways = wire, sorter, ways
+
+    def go_on(self, it: Condemned, shard: Shard) -> bool:
+        """Walk a chunk further, or begin. True: all stored sends have been seen. Raises RegistryDown."""
+        walk = copy(it.walk) if it.walking and it.walk is not None else shard.new_walk()
+        stored = shard.walk(it.digest, walk, CHUNK_SENDS, CHUNK_BYTES)
+        sends = [self._sorter.read(each) for each in stored]  # may raise RegistryDown: before anything has changed
+        if it.walking:
+            it.walk = walk
+        else:
+            it.begin_pass(walk)
+        offsets = [each.offset for each in stored]
+        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
+        for each, send in zip(stored, sends, strict=True):
+            self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
+        if not walk.todo:
+            it.end_pass()
+        self.issue(it)
+        return not walk.todo
+
+    def late(self, it: Condemned, shard: Shard, stored: StoredSend) -> None:
+        """A send that the last pass could not see; ``issue`` when those that came with it are packed. Raises
+        RegistryDown."""
+        send = self._sorter.read(stored)
+        marks = shard.marks(it.digest, stored.offset, stored.offset).get(stored.offset, [])
+        self._sorter.consider(it, shard, stored, send, marks)
+
+    def issue(self, it: Condemned) -> None:
+        """Let the parcels go that are full; where no pass is running that could fill them, the others too."""
+        parcels = it.packer.take() if it.walking else it.packer.flush()
+        it.issue(parcels)
+        for parcel in parcels:
+            if not it.stands(parcel.violation):
+                it.release(parcel)  # withdrawn while the pass was filling it
+            elif parcel.fate is CALL:
+                self._ways.call(parcel, it.severity)
+            else:
+                self._end(parcel)
+
+    def _end(self, parcel: Parcel) -> None:
+        outcome, detail = parcel.fate
+        assert outcome is not None
+        self._ways.end(parcel, Ending(outcome, rejected=tuple(parcel.rejects), detail=detail))
+
+    def app_of(self, it: Condemned, shard: Shard) -> str | None:
+        """The app of the message's sends, as its first says; None: it has none that can be read now."""
+        if it.app is None:
+            sends = shard.walk(it.digest, shard.new_walk(), 1, 1)
+            try:
+                it.app = self._wire.send_head(sends[0].value).client_id if sends else None
+            except (BadRecord, RegistryDown):
+                return None
+        return it.app
