@@ -244,6 +244,7 @@ class Desk:
 
     def _walk(self, it: Condemned, shard: Shard) -> None:
         if not it.walking and (it.under_way or not it.standing):
+            self._look(it, shard)  # it may have been withdrawn before its turn came: then nothing is left to do
             return
         try:
             all_seen = self._passes.go_on(it, shard)

@@ -225,6 +225,16 @@ def test_a_send_of_a_withdrawn_message_leaves_nothing_open(world: SmallWorld) ->
     assert world.outcomes("m") == [Outcome.WITHDRAWN]
 
 
+def test_a_message_that_was_withdrawn_before_it_was_planned_leaves_nothing_open(world: SmallWorld) -> None:
+    """WITHDRAWN: there is nothing left to do, and nothing to remember beyond that."""
+    world.send("m", TWO)
+    world.violate("m")
+    _hears(world)
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    assert not world.desk.docket.open
+
+
 def test_an_event_behind_one_that_cannot_be_read_now_is_not_forgotten(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
