@@ -52,6 +52,7 @@ class Chores:
     async def run(self) -> None:
         """For ever; ends by cancellation."""
         loop = asyncio.get_running_loop()
+        self._expire(loop)  # what has left retention is known before the first shard comes
         flush_s = expire_s = loop.time()
         while True:
             await asyncio.sleep(EVERY_S)

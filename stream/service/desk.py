@@ -23,7 +23,7 @@ from stream.service.ways import ArrivedSend, Ways
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
-from stream.work.endings import Ending
+from stream.work.endings import unended
 from stream.work.judgement import Event, Judgement, judgement_of
 from stream.work.packing import Parcel
 
@@ -344,7 +344,7 @@ class Desk:
             if (shard := self.shards.get(it.shard)) is not None:
                 self._walk(it, shard)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
-            self._ways.end(parcel, Ending(Outcome.FAILED, detail="expired"))
+            self._ways.end(parcel, unended(parcel, "expired"))
 
     def done_with(self, number: int, bucket: int) -> bool:
         """Whether no open message needs sends of this bucket any more. Those that do are walked now, whatever room
