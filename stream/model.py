@@ -6,8 +6,8 @@ Not promised: validity of what a producer wrote; ``wire`` checks that before it 
 The exceptions, each for what cannot go on from here (an *outcome* is a value, never an exception)::
 
     UnpushError
-    ├── SettingsError      a setting is wrong: exit 2, one sentence
-    ├── StartError         the settings are right, the world is not (broker, topics, key file): exit 1, one sentence
+    ├── SettingsError      a setting is wrong, a key file too: exit 2, one sentence
+    ├── StartError         the settings are right, the world is not (broker, topics, port): exit 1, one sentence
     ├── BadRecord          this record is for the dead-letter topic, with one of the contract's reasons
     ├── RegistryDown       the Schema Registry does not answer: wait, the record is not bad
     ├── StoreStalled       the store refuses writes for now (write stall, disk full): wait and repeat

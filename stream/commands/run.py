@@ -70,8 +70,6 @@ def dry(settings: Settings) -> Settings:
     path = settings.store.path
     return replace(
         settings,
-        # The real one has the port; which one this gets, it says when it listens.
-        http=replace(settings.http, listen=settings.http.listen._replace(port=0)),
         kafka=replace(settings.kafka, group_id=f"{settings.kafka.group_id}-dry-run"),
         store=replace(settings.store, path=path.with_name(f"{path.name}-dry-run")),
     )
@@ -84,7 +82,8 @@ async def serve(settings: Settings, *, dry_run: bool) -> None:
     async with (
         Service(settings, world, dry=dry_run) as service,
         Views(service) as views,
-        Front(settings.http, views.sights),  # before the service joins, until it has drained: whoever starts it asks
+        # Before the service joins, until it has drained: whoever starts it asks.
+        Front(settings.http, views.sights, gives_way=dry_run),
     ):
         signals.stop = service.stop
         log.info("started", partitions=world.partitions, group_id=settings.kafka.group_id, dry_run=dry_run)

@@ -57,8 +57,10 @@ class Sights(NamedTuple):
 class Front:
     """The server; ``async with Front(settings.http, sights)`` listens from entry to exit."""
 
-    def __init__(self, settings: HttpSettings, sights: Sights) -> None:
+    def __init__(self, settings: HttpSettings, sights: Sights, *, gives_way: bool = False) -> None:
+        """``gives_way``: where another process has the port, any free one will do."""
         self._listen = settings.listen
+        self._gives_way = gives_way
         self._sights = sights
         app = web.Application(middlewares=[_errors_are_sentences, _guard(settings.token)])
         app.router.add_get("/livez", self._livez)
@@ -80,11 +82,19 @@ class Front:
         """Listen. Raises StartError."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+            await self._open()
         except OSError as error:
             await self._runner.cleanup()
             raise StartError(f"http.listen: cannot listen on {self._listen}: {_why(error)}") from None
         log.info("listening", address=str(self.address))
+
+    async def _open(self) -> None:
+        try:
+            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+        except OSError as error:
+            if not self._gives_way or error.errno != errno.EADDRINUSE:
+                raise
+            await web.TCPSite(self._runner, self._listen.host, 0).start()
 
     async def stop(self) -> None:
         """Close the port; answers under way get a moment to end."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
+from stream.model import SettingsError, StartError
 from stream.pushkit.client import PushKit
 from stream.pushkit.key import load_key
 from stream.pushkit.reply import Reply, Verdict
@@ -20,13 +20,14 @@ class Keys:
     """The bearer of each app; apps that share a key file share one JWT."""
 
     def __init__(self, settings: PushKitSettings, clock: Clock) -> None:
-        """Load every key file that the settings name. Raises StartError for one that is missing or no key."""
+        """Load every key file that the settings name. Raises SettingsError for one that is missing or no key."""
         self._settings = settings
-        named = [settings.key_file, *(own.key_file for own in settings.apps.values())]
-        files = {path for path in named if path is not None}
-        now_s = clock.now_ms() / 1000
+        own = {f'push_kit.apps."{app}".key_file': each.key_file for app, each in settings.apps.items()}
+        named = {path: name for name, path in own.items() if path is not None}
+        if settings.key_file is not None:
+            named[settings.key_file] = "push_kit.key_file"
         self._known: dict[str, Bearer | None] = {}
-        self._bearers: Mapping[Path, Bearer] = {path: Bearer(load_key(path), now_s) for path in sorted(files)}
+        self._bearers = {path: _bearer(path, named[path], clock.now_ms() / 1000) for path in sorted(named)}
 
     def of(self, client_id: str) -> Bearer | None:
         """The app's bearer; None: no key file is set for it."""
@@ -46,6 +47,13 @@ class Keys:
         if not self._bearers:
             await asyncio.get_running_loop().create_future()
         await keep_renewed(list(self._bearers.values()), lambda: clock.now_ms() / 1000)
+
+
+def _bearer(path: Path, name: str, now_s: float) -> Bearer:
+    try:
+        return Bearer(load_key(path), now_s)
+    except StartError as error:
+        raise SettingsError(f'{name} = "{path}": {error}') from None
 
 
 class KeyedPushKit:

@@ -51,7 +51,6 @@ def result_id(violation: Violation, parts: Sequence[SendPart], word: str) -> str
 def result_of(parcel: Parcel, ending: Ending, totals: tuple[int, int], now_ms: int, dry: bool) -> RevokeResult:
     """The result of a parcel that has reached its end. ``totals``: places matched and settled, this one included."""
     violation = parcel.violation
-    called = parcel.attempts > 0 or ending.outcome is Outcome.DRY_RUN
     return RevokeResult(
         result_id(violation, parcel.parts, "dry" if dry else ""),
         violation.violation_id,
@@ -64,7 +63,7 @@ def result_of(parcel: Parcel, ending: Ending, totals: tuple[int, int], now_ms: i
         parcel.notify_id,
         parcel.push_type,
         tuple(parcel.parts),
-        len(parcel.tokens) if called else 0,
+        len(parcel.tokens) if parcel.attempts else 0,
         ending.tokens_revoked,
         ending.rejected,
         parcel.attempts,

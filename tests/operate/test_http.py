@@ -156,6 +156,17 @@ async def test_a_port_in_use_is_one_sentence() -> None:
             await Front(HttpSettings(Address("127.0.0.1", port), None, None, None), SIGHTS).start()
 
 
+async def test_a_dry_run_gives_way_to_whoever_has_the_port() -> None:
+    """It stands beside the real service, with the same settings; and where it stands alone it listens as they say."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = HttpSettings(Address("127.0.0.1", port), None, None, None)
+        async with Front(settings, SIGHTS, gives_way=True) as beside:
+            assert beside.address.port not in (0, port)
+    async with Front(settings, SIGHTS, gives_way=True) as alone:
+        assert alone.address.port == port
+
+
 async def test_an_address_that_is_not_ours_is_one_sentence() -> None:
     """A host without an address, or one of another machine."""
     for host, why in (("no-such-host.invalid", "no address"), ("192.0.2.1", "Cannot assign")):

@@ -58,7 +58,7 @@ def test_every_mistake_is_one_sentence_and_the_right_exit_code(town: Town, taken
         (1, "a-file", {"store": {"path": "a-file/state"}}),
         (2, "join.not_found_afer", {"join": {"not_found_afer": "1s"}}),
         (2, "kafka.properties", {"kafka__properties": {"session.timeout.msx": "1"}}),
-        *((1, f"{name}.json", {key: {"key_file": file}}) for name, file in broken_keys(town.folder).items()),
+        *((2, f"{name}.json", {key: {"key_file": file}}) for name, file in broken_keys(town.folder).items()),
     ]
     started = [
         (code, what, town.run(f"mistake-{number}", **changes)) for number, (code, what, changes) in enumerate(cases)

@@ -54,6 +54,7 @@ def test_without_a_call_no_tokens_were_asked_for() -> None:
     """Both 0 without a call; attempts 0: none."""
     made = parcel([b"a", b"b", b"a"])
     assert result(made, Ending(Outcome.FAILED, detail="expired")).tokens_requested == 0
+    assert result(made, Ending(Outcome.DRY_RUN)).tokens_requested == 0
     made.attempts = 1
     called = result(made, Ending(Outcome.REVOKED, 2))
     assert (called.tokens_requested, called.tokens_revoked, called.attempts) == (2, 2, 1)
