@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream.pushkit.simulator import AppFaults, Faults, Ledger, Message, Rules, Simulator, Slots, State
 from stream.pushkit.simulator.book import Book, Mark, Moment
+from stream.pushkit.simulator.named import named
 from tests.simulator.calling import Caller
 
 
@@ -91,7 +92,7 @@ def test_a_ledger_agrees_with_plain_counting(calls: list[tuple[int, set[str]]]) 
         for token in tokens:
             before = plain.get((slot, token), Mark(at_ms, at_ms, 0))
             plain[slot, token] = Mark(before.first_ms, at_ms, before.calls + 1)
-        assert ledger.add("app", slot, tokens, at_ms) == repeated
+        assert ledger.add("app", slot, named(list(tokens)), at_ms) == repeated
     assert {(slot, token): mark for _, slot, marks in ledger.slots() for token, mark in marks.items()} == plain
 
 
@@ -103,7 +104,7 @@ def test_what_was_clicked_is_out_of_reach(state: State, revoked: int) -> None:
     """11: not delivered, displayed, clicked: only the last does not change."""
     slots = Slots()
     slots.register(Message("app", 7, "m", ["a"], state))
-    slots.revoke("app", 7, ["a"])
+    slots.revoke("app", 7, named(["a"]))
     tally = slots.tallies()["m"]
     assert (tally.revoked, tally.clicked) == (revoked, 1 - revoked)
 
@@ -129,7 +130,7 @@ def test_the_same_message_sent_again_replaces_nobody() -> None:
     slots = Slots()
     for _ in range(2):
         slots.register(Message("app", 7, "m", ["a"]))
-    slots.revoke("app", 7, ["a"])
+    slots.revoke("app", 7, named(["a"]))
     assert (slots.tallies()["m"].replaced, slots.innocents()) == (0, {})
 
 

@@ -8,12 +8,13 @@ call has named its slot, about 200 bytes after that. Not promised: order within 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
 import orjson
 
+from stream.pushkit.simulator.named import Named
 from stream.pushkit.simulator.rates import Peak
 
 RING_CALLS: Final = 200_000
@@ -50,9 +51,9 @@ class CallSeen(NamedTuple):
 
 
 class _Packed(NamedTuple):
-    """The distinct tokens of a slot that one call has named so far: half the memory of a dictionary, and no hashing."""
+    """The tokens of a slot that one call has named so far: half the memory of a dictionary, and no hashing."""
 
-    tokens_json: bytes
+    tokens_json: bytes | memoryview
     mark: Mark
 
     def unpacked(self) -> dict[str, Mark]:
@@ -68,16 +69,16 @@ class Ledger:
     def __init__(self) -> None:
         self._apps: dict[str, dict[int, _Packed | dict[str, Mark]]] = {}
 
-    def add(self, client_id: str, notify_id: int, tokens: Collection[str], at_ms: int) -> int:
-        """Mark the distinct tokens of one call; returns how many of them were marked before by another call."""
+    def add(self, client_id: str, notify_id: int, tokens: Named, at_ms: int) -> int:
+        """Mark the tokens of one call; returns how many of them were marked before by another call."""
         slots = self._apps.setdefault(client_id, {})
         known, mark = slots.get(notify_id), Mark(at_ms, at_ms, 1)
         if known is None:
-            slots[notify_id] = _Packed(orjson.dumps(list(tokens)), mark)
+            slots[notify_id] = _Packed(tokens.json, mark)
             return 0
         if isinstance(known, _Packed):
             known = slots[notify_id] = known.unpacked()
-        return _marked_again(known, dict.fromkeys(tokens, mark))
+        return _marked_again(known, dict.fromkeys(tokens.strings(), mark))
 
     def tokens(self, client_id: str, notify_id: int) -> Mapping[str, Mark]:
         """The marks under one notifyId; empty if there are none."""

@@ -16,6 +16,7 @@ from stream.pushkit.simulator.authority import Keyring
 from stream.pushkit.simulator.book import AppCounts, Moment
 from stream.pushkit.simulator.chance import counted_down, latency_s, strike
 from stream.pushkit.simulator.faults import Body, End, Failure, Faults
+from stream.pushkit.simulator.named import NOBODY
 from stream.pushkit.simulator.replies import Reply
 from stream.pushkit.simulator.rules import Call, Verdict, World, judge
 from stream.pushkit.simulator.slots import Message
@@ -69,10 +70,10 @@ class Gateway:
 
     def _failed(self, call: Call, moment: Moment, failure: Failure, delay_s: float) -> Answer:
         if failure.end is End.REPLY:
-            verdict = Verdict(failure.code, failure.message, (), call.tokens)
+            verdict = Verdict(failure.code, failure.message, NOBODY, call.tokens)
             self._enter(call, verdict, moment, failure.status, failure.code)
             return Answer(self._injected(failure), delay_s, End.REPLY)
-        verdict = judge(call, self.world, moment) if failure.end.has_effect else Verdict("", "", (), call.tokens)
+        verdict = judge(call, self.world, moment) if failure.end.has_effect else Verdict("", "", NOBODY, call.tokens)
         self._enter(call, verdict, moment, 0, "hang" if failure.end.hangs else "cut")
         return Answer(None, delay_s, failure.end)
 
@@ -122,16 +123,15 @@ class Gateway:
         self, client_id: str, notify_id: int, verdict: Verdict, counts: AppCounts, moment: Moment
     ) -> None:
         world, at_ms = self.world, moment.wall_ns // _MS
-        if verdict.revoked:
-            distinct = set(verdict.revoked)
-            counts.devices += len(distinct)
-            counts.accepted_peak.add(len(distinct), moment.monotonic_ns)
-            counts.duplicates += len(verdict.revoked) - len(distinct)
-            counts.duplicates += world.book.revoked.add(client_id, notify_id, distinct, at_ms)
-            world.slots.revoke(client_id, notify_id, distinct)
+        if revoked := verdict.revoked:
+            counts.devices += revoked.distinct
+            counts.accepted_peak.add(revoked.distinct, moment.monotonic_ns)
+            counts.duplicates += len(revoked) - revoked.distinct
+            counts.duplicates += world.book.revoked.add(client_id, notify_id, revoked, at_ms)
+            world.slots.revoke(client_id, notify_id, revoked)
         if verdict.refused:
-            world.book.refused.add(client_id, notify_id, set(verdict.refused), at_ms)
-            counts.rejected += len(set(verdict.refused)) if verdict.code in _NAMED else 0
+            world.book.refused.add(client_id, notify_id, verdict.refused, at_ms)
+            counts.rejected += verdict.refused.distinct if verdict.code in _NAMED else 0
 
     def _request_id(self) -> str:
         self._number += 1

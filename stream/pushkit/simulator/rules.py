@@ -7,7 +7,7 @@ Source of the rules: harmonyos-references/push-msg-revoke; numbers in comments a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ from stream.pushkit.simulator.apps import App
 from stream.pushkit.simulator.authority import Keyring, Refused
 from stream.pushkit.simulator.book import Book, Moment
 from stream.pushkit.simulator.faults import Faults, PartialStyle
+from stream.pushkit.simulator.named import NOBODY, Named, named, read
 from stream.pushkit.simulator.rates import Rates
 from stream.pushkit.simulator.slots import Slots
 from stream.pushkit.simulator.tokens import TokenFacts
@@ -38,11 +39,13 @@ class Call(NamedTuple):
     authorization: bytes | None
     push_type: bytes | None
     fields: Mapping[str, object] | None
-    """The body's JSON object; None if it is none."""
+    """The body's JSON object; None if it is none. Its ``token`` may be an empty list in place of ``tokens``."""
     notify_id: int | None
     """None where it is no integer."""
-    tokens: Sequence[str]
-    """As listed, repeats kept; empty where the list is not one of non-empty strings."""
+    tokens: Named
+    """Empty where ``token`` is no list of non-empty strings."""
+    lists_tokens: bool
+    """Whether it is one, be it empty."""
 
     def __repr__(self) -> str:
         return f"Call({self.client_id}, notifyId {self.notify_id}, {len(self.tokens)} tokens)"
@@ -53,8 +56,8 @@ class Verdict(NamedTuple):
 
     code: str
     message: str
-    revoked: Sequence[str]
-    refused: Sequence[str]
+    revoked: Named
+    refused: Named
 
 
 @dataclass(slots=True)
@@ -74,8 +77,8 @@ def read_call(
     client_id: str, content_type: bytes, authorization: bytes | None, push_type: bytes | None, body: bytes
 ) -> Call:
     """Read a body as far as it can be read; never raises."""
-    fields = _object(body)
-    notify_id, tokens = (fields.get("notifyId"), fields.get("token")) if fields else (None, None)
+    fields, tokens = read(body)
+    notify_id = fields.get("notifyId") if fields else None
     return Call(
         client_id,
         content_type,
@@ -83,7 +86,8 @@ def read_call(
         push_type,
         fields,
         notify_id if type(notify_id) is int else None,
-        tokens if isinstance(tokens, list) and _are_tokens(tokens) else (),
+        NOBODY if tokens is None else tokens,
+        tokens is not None,
     )
 
 
@@ -94,7 +98,7 @@ def judge(call: Call, world: World, moment: Moment) -> Verdict:
         if name not in off:
             refused = rule(call, world, moment)
             if refused is not None:
-                return Verdict(refused.code, refused.message, (), call.tokens)
+                return Verdict(refused.code, refused.message, NOBODY, call.tokens)
     return _accepted(call, world) if "tokenReasons" not in off else _success(call)
 
 
@@ -151,8 +155,7 @@ def _notify_id(call: Call, world: World, moment: Moment) -> Refused | None:
 
 
 def _tokens(call: Call, world: World, moment: Moment) -> Refused | None:
-    listed = call.fields.get("token") if call.fields else None
-    if not isinstance(listed, list) or len(listed) != len(call.tokens):
+    if not call.lists_tokens:
         return Refused(replies.ILLEGAL_PAYLOAD, "Illegal payload, token must be an array of non-empty strings.")
     return None
 
@@ -182,7 +185,7 @@ def _token_apps(call: Call, world: World, moment: Moment) -> Refused | None:
 
 def _token_reasons(call: Call, world: World, moment: Moment) -> Refused | None:
     rejected = world.facts.rejected(call.client_id, call.tokens)
-    if rejected and sum(map(len, rejected.values())) == len(set(call.tokens)):
+    if rejected and sum(map(len, rejected.values())) == call.tokens.distinct:
         return Refused(replies.ALL_TOKENS_INVALID, _all_invalid(rejected, world))
     return None
 
@@ -197,10 +200,12 @@ def _settable_answers(call: Call, world: World, moment: Moment) -> Refused | Non
     rules, notify_id = world.faults.rules, call.notify_id
     if notify_id is None:
         return None
-    if rules.unknown_slot_code != replies.SUCCESS and not world.slots.holds_any(call.client_id, notify_id, call.tokens):
+    if rules.unknown_slot_code != replies.SUCCESS and not world.slots.holds_any(
+        call.client_id, notify_id, call.tokens.strings()
+    ):
         return Refused(rules.unknown_slot_code, "No such notification.")
     known = world.book.revoked.tokens(call.client_id, notify_id).keys() if rules.repeat_code != replies.SUCCESS else ()
-    if known and set(call.tokens) <= set(known):
+    if known and known >= set(call.tokens.strings()):
         return Refused(rules.repeat_code, "Already revoked.")
     return None
 
@@ -228,13 +233,13 @@ def _accepted(call: Call, world: World) -> Verdict:
     if not rejected:
         return _success(call)
     bad = {token for tokens in rejected.values() for token in tokens}
-    good = [token for token in call.tokens if token not in bad]
+    good = [token for token in call.tokens.strings() if token not in bad]
     code = replies.PARTIAL_TEXT if world.faults.rules.partial is PartialStyle.TEXT else replies.PARTIAL
-    return Verdict(code, _partial(len(set(good)), rejected, world), good, list(bad))
+    return Verdict(code, _partial(len(set(good)), rejected, world), named(good), named(list(bad)))
 
 
 def _success(call: Call) -> Verdict:
-    return Verdict(replies.SUCCESS, "Success", call.tokens, ())
+    return Verdict(replies.SUCCESS, "Success", call.tokens, NOBODY)
 
 
 def _partial(success: int, rejected: Mapping[str, list[str]], world: World) -> str:
@@ -252,15 +257,3 @@ def _listed(counts: dict[str, int], rejected: Mapping[str, list[str]], style: Pa
         return ""
     names: object = rejected if style is PartialStyle.MAP else tokens
     return orjson.dumps({**counts, "failure": len(tokens), style.value: names}).decode()
-
-
-def _object(body: bytes) -> dict[str, object] | None:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _are_tokens(listed: list[object]) -> bool:
-    return set(map(type, listed)) <= {str} and "" not in listed

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from stream.pushkit.simulator.named import Named
+
 
 class State(Enum):
     """How far a message has come on a device."""
@@ -85,11 +87,11 @@ class Slots:
         devices = self._slots.get((client_id, notify_id), {})
         return not self._slots or any(token in devices for token in tokens)
 
-    def revoke(self, client_id: str, notify_id: int, tokens: Iterable[str]) -> None:
+    def revoke(self, client_id: str, notify_id: int, tokens: Named) -> None:
         """Empty these slots, as far as they can be reached."""
         devices = self._slots.get((client_id, notify_id))
         if devices:
-            for token in tokens:
+            for token in set(tokens.strings()):
                 self._empty(devices, token)
 
     def tallies(self) -> Mapping[str, Tally]:

@@ -6,8 +6,10 @@ are not documented. Source of the reasons: harmonyos-references/push-scenariozed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from stream.pushkit.simulator.named import Named
 
 
 class Fact(NamedTuple):
@@ -34,19 +36,19 @@ class TokenFacts:
         else:
             facts.update(dict.fromkeys(tokens, Fact(app, reason)))
 
-    def owners(self, client_id: str, tokens: Sequence[str]) -> set[str]:
+    def owners(self, client_id: str, tokens: Named) -> set[str]:
         """The apps that the tokens of one call belong to."""
         facts = self._apps.get(client_id)
         if not facts:
             return {client_id}
-        return {_owner(facts, client_id, token) for token in tokens}
+        return {_owner(facts, client_id, token) for token in tokens.strings()}
 
-    def rejected(self, client_id: str, tokens: Sequence[str]) -> Mapping[str, list[str]]:
+    def rejected(self, client_id: str, tokens: Named) -> Mapping[str, list[str]]:
         """Reason → the distinct tokens of one call that are refused for it."""
         rejected: dict[str, list[str]] = {}
         facts = self._apps.get(client_id)
         if facts:
-            for token in dict.fromkeys(tokens):
+            for token in dict.fromkeys(tokens.strings()):
                 fact = facts.get(token)
                 if fact is not None and fact.reason is not None:
                     rejected.setdefault(fact.reason, []).append(token)

@@ -1,0 +1,137 @@
+"""The tokens that a call names, and the quick look at a large body that spares making a string of each.
+
+Promised: a quick look says of a body exactly what reading it would say, or nothing. It knows compact JSON that ends
+with the tokens, all of one length, in ASCII without escapes. Not promised: speed for any other body; those are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+_Bytes = npt.NDArray[np.uint8]
+
+_WORTH_A_LOOK_BYTES: Final = 12_288
+"""Of a body; below, reading is as quick."""
+_WORD_BYTES: Final = 8
+_LONGEST_BYTES: Final = 1_024
+_QUOTE, _COMMA, _FIRST_PRINTABLE = b'", '
+# Powers of an odd number: tokens that differ in one word differ in their sums, and hardly any others share one.
+_WEIGHTS: Final = np.cumprod(np.full(_LONGEST_BYTES // _WORD_BYTES, 0x9E3779B97F4A7C15, np.uint64))
+
+
+class Named:
+    """A list of non-empty strings, repeats kept. It may not have been read yet; its length is known all the same."""
+
+    __slots__ = ("json", "distinct", "_count", "_strings")
+
+    def __init__(self, json: bytes | memoryview, count: int, distinct: int, strings: Sequence[str] | None) -> None:
+        self.json = json
+        """The list as a JSON array."""
+        self.distinct = distinct
+        """How many different ones."""
+        self._count, self._strings = count, strings
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"Named({self._count} tokens)"
+
+    def strings(self) -> Sequence[str]:
+        """As listed; read when first asked for."""
+        if self._strings is None:
+            self._strings = strings = _loaded(self.json)
+            return strings
+        return self._strings
+
+
+def named(strings: Sequence[str]) -> Named:
+    """What was read already."""
+    return Named(orjson.dumps(strings), len(strings), len(set(strings)), strings)
+
+
+NOBODY: Final = named(())
+
+
+def read(body: bytes) -> tuple[dict[str, object] | None, Named | None]:
+    """The body's JSON object, or None, and its ``token``, or None where that is no list of non-empty strings.
+
+    Of a body that was only looked at, ``token`` is an empty list in the object.
+    """
+    seen = _looked_at(body)
+    if seen is not None:
+        return seen
+    fields = _object(body)
+    listed = fields.get("token") if fields else None
+    return fields, named(listed) if isinstance(listed, list) and _are_tokens(listed) else None
+
+
+def _looked_at(body: bytes) -> tuple[dict[str, object], Named] | None:
+    """The object and its tokens, none of them made a string; None: the body must be read."""
+    begin = body.find(b"[") + 1
+    rows = _rows(body, begin) if len(body) >= _WORTH_A_LOOK_BYTES else None
+    # The only "[" so far is open: if "]}" makes an object of this, the list stands in it by the name of "token".
+    fields = None if rows is None else _object(body[:begin] + b"]}")
+    if rows is None or fields is None or fields.get("token") != []:
+        return None
+    listed = memoryview(body)[begin - 1 : -1]
+    distinct = len(rows) if _all_differ(rows) else len(set(_loaded(listed)))
+    return fields, Named(listed, len(rows), distinct, None)
+
+
+def _rows(body: bytes, begin: int) -> _Bytes | None:
+    """A row for each token, its quotes and what separates it from the next; None where that is not the form."""
+    chars = body.find(b'"', begin + 1) - begin - 1
+    count, odd = divmod(len(body) - 1 - begin, chars + 3)
+    if not 1 <= chars <= _LONGEST_BYTES or odd or not body.endswith(b'"]}') or b"\\" in body or not body.isascii():
+        return None
+    rows = np.frombuffer(body, np.uint8, count * (chars + 3), begin).reshape(count, chars + 3)
+    return rows if _are_strings(rows) else None
+
+
+def _are_strings(rows: _Bytes) -> bool:
+    """Whether each row is a quote, no quote and no control character, a quote, and a comma if another follows."""
+    return bool(
+        rows.min() >= _FIRST_PRINTABLE
+        and (rows[:, 0] == _QUOTE).all()
+        and (rows[:, -2] == _QUOTE).all()
+        and (rows[:-1, -1] == _COMMA).all()
+        and np.count_nonzero(rows == _QUOTE) == 2 * len(rows)
+    )
+
+
+def _all_differ(rows: _Bytes) -> bool:
+    """Whether no two tokens have the same sum, and so none are equal; if two have, they may still differ."""
+    count, chars = len(rows), rows.shape[1] - 3
+    words = -(-chars // _WORD_BYTES)
+    padded = np.zeros((count, words * _WORD_BYTES), np.uint8)
+    padded[:, :chars] = rows[:, 1:-2]
+    sums = padded.view(np.uint64) @ _WEIGHTS[:words]
+    sums.sort()
+    return bool((sums[1:] != sums[:-1]).all())
+
+
+def _are_tokens(listed: list[str]) -> bool:
+    try:
+        "".join(listed)  # the quickest look at the type of each
+    except TypeError:
+        return False
+    return all(listed)
+
+
+def _loaded(listed: bytes | memoryview) -> list[str]:
+    strings: list[str] = orjson.loads(listed)
+    return strings
+
+
+def _object(text: bytes) -> dict[str, object] | None:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
