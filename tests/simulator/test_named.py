@@ -92,6 +92,8 @@ def _bodies(draw: st.DrawFn) -> bytes:
 @example(b'["a","b"]}')
 @example(b'{"notifyId":7,"token":["a"]')
 @example(b'{"notifyId":7,"token":["a","b"}}')
+@example(b'{"notifyId":7,"token":["a","b"]]')
+@example(b'{"notifyId":7,"token":["aa","bb"]x"]}')
 @example(b'{"notifyId":7,"token":["aa","bb","c"]}')
 @example(b'{"notifyId":7,"token":["aa","b\\"]}')
 @example(b'{"notifyId":7,"token":["a\x1f"]}')

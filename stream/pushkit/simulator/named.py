@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-_Bytes = npt.NDArray[np.uint8]
+_Bytes = npt.NDArray[np.int8]
 
 _WORTH_A_LOOK_BYTES: Final = 12_288
 """Of a body; below, reading is as quick."""
 _WORD_BYTES: Final = 8
 _LONGEST_BYTES: Final = 1_024
-_QUOTE, _COMMA, _FIRST_PRINTABLE = b'", '
+_QUOTE, _FIRST_PRINTABLE = b'" '
+_END: Final = b"]}"
 # Powers of an odd number: tokens that differ in one word differ in their sums, and hardly any others share one.
 _WEIGHTS: Final = np.cumprod(np.full(_LONGEST_BYTES // _WORD_BYTES, 0x9E3779B97F4A7C15, np.uint64))
 
@@ -76,7 +77,7 @@ def _looked_at(body: bytes) -> tuple[dict[str, object], Named] | None:
     begin = body.find(b"[") + 1
     rows = _rows(body, begin) if len(body) >= _WORTH_A_LOOK_BYTES else None
     # The only "[" so far is open: if "]}" makes an object of this, the list stands in it by the name of "token".
-    fields = None if rows is None else _object(body[:begin] + b"]}")
+    fields = None if rows is None else _object(body[:begin] + _END)
     if rows is None or fields is None or fields.get("token") != []:
         return None
     listed = memoryview(body)[begin - 1 : -1]
@@ -85,22 +86,22 @@ def _looked_at(body: bytes) -> tuple[dict[str, object], Named] | None:
 
 
 def _rows(body: bytes, begin: int) -> _Bytes | None:
-    """A row for each token, its quotes and what separates it from the next; None where that is not the form."""
+    """A row for each token, its quotes and what stands after it; None where that is not the form."""
     chars = body.find(b'"', begin + 1) - begin - 1
     count, odd = divmod(len(body) - 1 - begin, chars + 3)
-    if not 1 <= chars <= _LONGEST_BYTES or odd or not body.endswith(b'"]}') or b"\\" in body or not body.isascii():
+    if not 1 <= chars <= _LONGEST_BYTES or odd or not body.endswith(_END) or b"\\" in body:
         return None
-    rows = np.frombuffer(body, np.uint8, count * (chars + 3), begin).reshape(count, chars + 3)
+    rows: _Bytes = np.ndarray((count, chars + 3), np.int8, body, begin)
     return rows if _are_strings(rows) else None
 
 
 def _are_strings(rows: _Bytes) -> bool:
-    """Whether each row is a quote, no quote and no control character, a quote, and a comma if another follows."""
+    """Whether each row is a quote, ASCII without quotes and control characters, a quote, and a comma or the end."""
+    quotes = b'"' * len(rows)
     return bool(
-        rows.min() >= _FIRST_PRINTABLE
-        and (rows[:, 0] == _QUOTE).all()
-        and (rows[:, -2] == _QUOTE).all()
-        and (rows[:-1, -1] == _COMMA).all()
+        rows[:, 0].tobytes() == rows[:, -2].tobytes() == quotes
+        and rows[:, -1].tobytes() == b"," * (len(rows) - 1) + b"]"
+        and rows.min() >= _FIRST_PRINTABLE  # what is above ASCII is negative here
         and np.count_nonzero(rows == _QUOTE) == 2 * len(rows)
     )
 
@@ -109,11 +110,11 @@ def _all_differ(rows: _Bytes) -> bool:
     """Whether no two tokens have the same sum, and so none are equal; if two have, they may still differ."""
     count, chars = len(rows), rows.shape[1] - 3
     words = -(-chars // _WORD_BYTES)
-    padded = np.zeros((count, words * _WORD_BYTES), np.uint8)
+    padded = np.zeros((count, words * _WORD_BYTES), np.int8)
     padded[:, :chars] = rows[:, 1:-2]
     sums = padded.view(np.uint64) @ _WEIGHTS[:words]
     sums.sort()
-    return bool((sums[1:] != sums[:-1]).all())
+    return not np.count_nonzero(sums[1:] == sums[:-1])
 
 
 def _are_tokens(listed: list[str]) -> bool:
