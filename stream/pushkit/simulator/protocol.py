@@ -12,13 +12,14 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
 from stream.pushkit.simulator import replies
 from stream.pushkit.simulator.faults import End
 from stream.pushkit.simulator.gateway import Answer
+from stream.pushkit.simulator.heads import Heads, Request
 from stream.pushkit.simulator.replies import Reply
 
 MAX_HEADER_BYTES: Final = 16_384
@@ -31,18 +32,6 @@ _MAX_WAITING: Final = 64
 _WANTED: Final = frozenset({b"authorization", b"content-type", b"push-type", b"expect"})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _log: Final = logging.getLogger(__name__)
-
-
-class Request(NamedTuple):
-    """One whole request. ``headers`` has the few names that the simulator looks at, in lower case."""
-
-    method: bytes
-    target: bytes
-    headers: dict[bytes, bytes]
-    body: bytes
-    keep_alive: bool
-    refused_with: int
-    """0, or the HTTP status that its size has earned."""
 
 
 class Site(Protocol):
@@ -60,18 +49,21 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "_site", "_closed", "_parser", "_transport", "_target", "_headers", "_chunks", "_header_bytes",
-        "_unended_bytes", "_body_bytes", "_in_headers", "_refused_with", "_ready", "_busy", "_timer",
+        "_site", "_heads", "_closed", "_parser", "_transport", "_target", "_headers", "_chunks", "_header_bytes",
+        "_unended_bytes", "_body_bytes", "_in_request", "_in_headers", "_refused_with", "_ready", "_busy", "_timer",
     )  # fmt: skip
 
-    def __init__(self, site: Site, opened: Callable[[Connection], None], closed: Callable[[Connection], None]) -> None:
-        self._site, self._closed = site, closed
+    def __init__(
+        self, site: Site, heads: Heads, opened: Callable[[Connection], None], closed: Callable[[Connection], None]
+    ) -> None:
+        self._site, self._heads, self._closed = site, heads, closed
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._ready: deque[Request] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self.on_message_begin()
+        self._in_request = False
         opened(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -93,7 +85,15 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
-        headers_before = self._headers
+        request = None if self._in_request else self._heads.whole(data)
+        if request is None:
+            self._parse(data)
+        else:
+            self._ready.append(request)
+        self._go_on()
+
+    def _parse(self, data: bytes) -> None:
+        in_request, headers_before, ready_before = self._in_request, self._headers, len(self._ready)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -102,13 +102,14 @@ class Connection(asyncio.Protocol):
             self._unended_bytes += len(data)
             if self._unended_bytes > MAX_HEADER_BYTES:
                 self._ready.append(_unreadable(431))
-        self._go_on()
+        if not in_request and len(self._ready) > ready_before:
+            self._heads.learn(data, self._ready[-1])
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self._target, self._headers, self._chunks = b"", dict[bytes, bytes](), list[bytes]()
         self._header_bytes = self._unended_bytes = self._body_bytes = self._refused_with = 0
-        self._in_headers = True
+        self._in_request = self._in_headers = True
 
     def on_url(self, url: bytes) -> None:
         """Called by the parser, several times for a long one."""
@@ -141,7 +142,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        chunks = self._chunks
+        self._in_request, chunks = False, self._chunks
         self._ready.append(
             Request(
                 self._parser.get_method(),

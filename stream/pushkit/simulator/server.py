@@ -23,7 +23,8 @@ from stream.pushkit.simulator.book import Book, Moment
 from stream.pushkit.simulator.control import Control
 from stream.pushkit.simulator.faults import Down, End, Faults
 from stream.pushkit.simulator.gateway import Answer, Gateway
-from stream.pushkit.simulator.protocol import CONTROL, Connection, Request
+from stream.pushkit.simulator.heads import Heads, Request
+from stream.pushkit.simulator.protocol import CONTROL, Connection
 from stream.pushkit.simulator.rules import read_call
 from stream.pushkit.simulator.slots import Message, Slots
 from stream.pushkit.simulator.tokens import TokenFacts
@@ -57,7 +58,7 @@ class Simulator:
         self._tls = (tls_cert, tls_key) if tls_cert else None
         self._gateway = Gateway(apps, faults or Faults(), seed, time.time_ns() // 1_000_000)
         self._control = Control(self._gateway, time.monotonic_ns, self._set_faults_soon)
-        self._connections: set[Connection] = set()
+        self._heads, self._connections = Heads(), set[Connection]()
         self._server: asyncio.Server | None = None
         self._context: ssl.SSLContext | None = None
         self._aligning = asyncio.Lock()
@@ -204,7 +205,7 @@ class Simulator:
             await server.wait_closed()
 
     def _connection(self) -> Connection:
-        return Connection(self, self._connections.add, self._connections.discard)
+        return Connection(self, self._heads, self._connections.add, self._connections.discard)
 
     def _make_context(self) -> ssl.SSLContext | None:
         if self._tls is None:
