@@ -18,10 +18,17 @@ class Request(NamedTuple):
     method: bytes
     target: bytes
     headers: dict[bytes, bytes]
-    body: bytes
+    data: bytes
+    """The body, from ``body_at`` on; a large one is not copied out of what was received."""
+    body_at: int
     keep_alive: bool
     refused_with: int
     """0, or the HTTP status that its size has earned."""
+
+    @property
+    def body(self) -> bytes:
+        """The body alone."""
+        return self.data[self.body_at :]
 
 
 class Heads:
@@ -39,13 +46,12 @@ class Heads:
         if known is None:
             return None
         size, method, target, headers = known
-        return Request(method, target, headers, data[end:], True, 0) if len(data) == size else None
+        return Request(method, target, headers, data, end, True, 0) if len(data) == size else None
 
     def learn(self, data: bytes, request: Request) -> None:
         """The parser began with ``data`` and has made this request last."""
         head, _, body = data.partition(_HEAD_END)
-        # The body of several requests, or of a chunked one, is not this. Who expects 100 must hear it, and why a request
-        # is refused does not follow from its head alone.
+        # Several requests have another body, and so has a chunked one. Who expects 100 must hear it.
         plain = body == request.body and b"expect" not in request.headers and not request.refused_with
         if plain and request.keep_alive:
             if len(self._known) >= _REMEMBERED:

@@ -59,39 +59,39 @@ def named(strings: Sequence[str]) -> Named:
 NOBODY: Final = named(())
 
 
-def read(body: bytes) -> tuple[dict[str, object] | None, Named | None]:
+def read(data: bytes, body_at: int) -> tuple[dict[str, object] | None, Named | None]:
     """The body's JSON object, or None, and its ``token``, or None where that is no list of non-empty strings.
 
-    Of a body that was only looked at, ``token`` is an empty list in the object.
+    The body is ``data`` from ``body_at`` on. Of one that was only looked at, ``token`` is an empty list in the object.
     """
-    seen = _looked_at(body)
+    seen = _looked_at(data, body_at) if len(data) - body_at >= _WORTH_A_LOOK_BYTES else None
     if seen is not None:
         return seen
-    fields = _object(body)
+    fields = _object(data[body_at:])
     listed = fields.get("token") if fields else None
     return fields, named(listed) if isinstance(listed, list) and _are_tokens(listed) else None
 
 
-def _looked_at(body: bytes) -> tuple[dict[str, object], Named] | None:
+def _looked_at(data: bytes, body_at: int) -> tuple[dict[str, object], Named] | None:
     """The object and its tokens, none of them made a string; None: the body must be read."""
-    begin = body.find(b"[") + 1
-    rows = _rows(body, begin) if len(body) >= _WORTH_A_LOOK_BYTES else None
+    begin = data.find(b"[", body_at) + 1
+    rows = _rows(data, begin)
     # The only "[" so far is open: if "]}" makes an object of this, the list stands in it by the name of "token".
-    fields = None if rows is None else _object(body[:begin] + _END)
+    fields = None if rows is None else _object(data[body_at:begin] + _END)
     if rows is None or fields is None or fields.get("token") != []:
         return None
-    listed = memoryview(body)[begin - 1 : -1]
+    listed = memoryview(data)[begin - 1 : -1]
     distinct = len(rows) if _all_differ(rows) else len(set(_loaded(listed)))
     return fields, Named(listed, len(rows), distinct, None)
 
 
-def _rows(body: bytes, begin: int) -> _Bytes | None:
+def _rows(data: bytes, begin: int) -> _Bytes | None:
     """A row for each token, its quotes and what stands after it; None where that is not the form."""
-    chars = body.find(b'"', begin + 1) - begin - 1
-    count, odd = divmod(len(body) - 1 - begin, chars + 3)
-    if not 1 <= chars <= _LONGEST_BYTES or odd or not body.endswith(_END) or b"\\" in body:
+    chars = data.find(b'"', begin + 1) - begin - 1
+    count, odd = divmod(len(data) - 1 - begin, chars + 3)
+    if not 1 <= chars <= _LONGEST_BYTES or odd or not data.endswith(_END) or data.find(b"\\", begin) >= 0:
         return None
-    rows: _Bytes = np.ndarray((count, chars + 3), np.int8, body, begin)
+    rows: _Bytes = np.ndarray((count, chars + 3), np.int8, data, begin)
     return rows if _are_strings(rows) else None
 
 

@@ -149,6 +149,7 @@ class Connection(asyncio.Protocol):
                 self._target,
                 self._headers,
                 chunks[0] if len(chunks) == 1 else b"".join(chunks),
+                0,
                 self._parser.should_keep_alive(),
                 self._refused_with,
             )
@@ -215,4 +216,4 @@ class Connection(asyncio.Protocol):
 
 
 def _unreadable(status: int) -> Request:
-    return Request(b"", b"", {}, b"", False, status)
+    return Request(b"", b"", {}, b"", 0, False, status)

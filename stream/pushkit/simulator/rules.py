@@ -74,10 +74,15 @@ class World:
 
 
 def read_call(
-    client_id: str, content_type: bytes, authorization: bytes | None, push_type: bytes | None, body: bytes
+    client_id: str,
+    content_type: bytes,
+    authorization: bytes | None,
+    push_type: bytes | None,
+    data: bytes,
+    body_at: int,
 ) -> Call:
-    """Read a body as far as it can be read; never raises."""
-    fields, tokens = read(body)
+    """Read the body, which begins in ``data`` at ``body_at``, as far as it can be read; never raises."""
+    fields, tokens = read(data, body_at)
     notify_id = fields.get("notifyId") if fields else None
     return Call(
         client_id,

@@ -148,7 +148,8 @@ class Simulator:
     def _called(self, client_id: str, request: Request) -> Answer:
         moment = Moment(time.monotonic_ns(), time.time_ns())
         get = request.headers.get
-        call = read_call(client_id, get(b"content-type", b""), get(b"authorization"), get(b"push-type"), request.body)
+        content_type, authorization, push_type = get(b"content-type", b""), get(b"authorization"), get(b"push-type")
+        call = read_call(client_id, content_type, authorization, push_type, request.data, request.body_at)
         return self._gateway.answer(call, moment)
 
     def _client_of(self, target: bytes) -> str | None:
