@@ -96,6 +96,24 @@ def test_a_ledger_agrees_with_plain_counting(calls: list[tuple[int, set[str]]]) 
     assert {(slot, token): mark for _, slot, marks in ledger.slots() for token, mark in marks.items()} == plain
 
 
+def test_a_long_list_is_kept_once_and_marked_in_every_slot() -> None:
+    """13: exact, though memory is shared; a second call on one slot leaves the others as they were."""
+    ledger, tokens = Ledger(), [f"{number:0100d}" for number in range(100)]
+    for notify_id in (7, 8):
+        assert ledger.add("app", notify_id, named(list(tokens)), notify_id) == 0
+    assert ledger.add("app", 9, named(tokens[1:]), 9) == 0
+    first, second, _ = ledger._apps["app"].values()
+    assert isinstance(first, tuple)
+    assert isinstance(second, tuple)
+    assert first.tokens_json is second.tokens_json
+    assert ledger.add("app", 7, named(tokens[:60]), 10) == 60
+    assert ledger.tokens("app", 8) == dict.fromkeys(tokens, Mark(8, 8, 1))
+    assert ledger.tokens("app", 9) == dict.fromkeys(tokens[1:], Mark(9, 9, 1))
+    assert ledger.tokens("app", 7) == {
+        token: Mark(7, 10, 2) if token in tokens[:60] else Mark(7, 7, 1) for token in tokens
+    }
+
+
 @pytest.mark.parametrize(
     ("state", "revoked"),
     [(State.UNDELIVERED, 1), (State.DELIVERED, 1), (State.DISPLAYED, 1), (State.CLICKED, 0)],

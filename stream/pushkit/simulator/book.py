@@ -1,8 +1,8 @@
 """The simulator's book: what was revoked, what was refused, how often, and when each call was received.
 
 Promised: exact, per (clientId, notifyId, token) and per app; a token takes little more than its own bytes while one
-call has named its slot, about 200 bytes after that. Not promised: order within a slot, or calls older than the last
-``RING_CALLS`` in the timeline.
+call has named its slot, nothing if another slot has the very same long list, and about 200 bytes once a second call
+has named its slot. Not promised: order within a slot, or calls older than the last ``RING_CALLS`` in the timeline.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import orjson
+import xxhash
 
 from stream.pushkit.simulator.named import Named
 from stream.pushkit.simulator.rates import Peak
 
 RING_CALLS: Final = 200_000
 """Calls that the timeline remembers."""
+
+_LONG_BYTES: Final = 4_096
 
 
 class Moment(NamedTuple):
@@ -64,17 +67,18 @@ class _Packed(NamedTuple):
 class Ledger:
     """Marks by app, notifyId and token."""
 
-    __slots__ = ("_apps",)
+    __slots__ = ("_apps", "_lists")
 
     def __init__(self) -> None:
         self._apps: dict[str, dict[int, _Packed | dict[str, Mark]]] = {}
+        self._lists: dict[bytes, bytes | memoryview] = {}
 
     def add(self, client_id: str, notify_id: int, tokens: Named, at_ms: int) -> int:
         """Mark the tokens of one call; returns how many of them were marked before by another call."""
         slots = self._apps.setdefault(client_id, {})
         known, mark = slots.get(notify_id), Mark(at_ms, at_ms, 1)
         if known is None:
-            slots[notify_id] = _Packed(tokens.json, mark)
+            slots[notify_id] = _Packed(self._kept_once(tokens.json), mark)
             return 0
         if isinstance(known, _Packed):
             known = slots[notify_id] = known.unpacked()
@@ -97,6 +101,16 @@ class Ledger:
     def clear(self) -> None:
         """Forget everything."""
         self._apps.clear()
+        self._lists.clear()
+
+    def _kept_once(self, tokens_json: bytes | memoryview) -> bytes | memoryview:
+        """Messages to the same people are revoked by the same lists: a long one takes its memory once for all slots.
+
+        Lists count as the same by 128 bits of them.
+        """
+        if len(tokens_json) < _LONG_BYTES:
+            return tokens_json
+        return self._lists.setdefault(xxhash.xxh3_128_digest(tokens_json), tokens_json)
 
 
 def _marked_again(known: dict[str, Mark], fresh: dict[str, Mark]) -> int:
