@@ -1,6 +1,7 @@
 """How many calls the simulator sustains: ``python tests/simulator/load.py [seconds]``; Linux, not collected by pytest.
 
-A process of its own answers ready-made requests on raw connections. Calls per second of its own CPU time are what one
+Lists that are the same take no memory of their own, so what fresh memory costs is seen where each is another. A process
+of its own answers ready-made requests on raw connections. Calls per second of its own CPU time are what one
 core can do; calls per second of the wall depend on who else is on the machine.
 """
 
@@ -28,25 +29,25 @@ _REPLY_START = b"HTTP/1.1 200"
 _FIRST_NOTIFY_ID = 1_000_000_000
 
 
-def _request(authorization: str, tokens: int) -> tuple[bytes, bytes]:
-    """What stands before and after the ten digits of the notifyId."""
+def _request(authorization: str, tokens: int, *, same_list: bool) -> list[bytes]:
+    """What stands around the ten digits of the notifyId, which begin the last token too where lists are to differ."""
     names = [f"{place:08d}".ljust(112, "x") for place in range(tokens)]
+    if not same_list:
+        names[-1] = str(_FIRST_NOTIFY_ID).ljust(112, "x")
     body = orjson.dumps({"notifyId": _FIRST_NOTIFY_ID, "token": names})
     head = (
         "POST /v1/1/messages:revoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"push-type: 0\r\nAuthorization: {authorization}\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
         f"User-Agent: load\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    before, _, after = (head.encode() + body).partition(b"%d" % _FIRST_NOTIFY_ID)
-    return before, after
+    return (head.encode() + body).split(b"%d" % _FIRST_NOTIFY_ID)
 
 
 class _Client(asyncio.Protocol):
     """One request after the other, each with a notifyId of its own, all answered with 200."""
 
-    def __init__(self, request: tuple[bytes, bytes], numbers: Iterator[int]) -> None:
-        self._before, self._after = request
-        self._numbers, self.answered = numbers, 0
+    def __init__(self, request: list[bytes], numbers: Iterator[int]) -> None:
+        self._request, self._numbers, self.answered = request, numbers, 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]
@@ -59,11 +60,13 @@ class _Client(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        self._transport.write(b"%b%d%b" % (self._before, next(self._numbers), self._after))
+        self._transport.write((b"%d" % next(self._numbers)).join(self._request))
 
 
-async def _measure(port: int, pid: int, authorization: str, tokens: int, seconds: float) -> str:
-    request, numbers = _request(authorization, tokens), count(_FIRST_NOTIFY_ID + tokens * 100_000)
+async def _measure(
+    port: int, pid: int, authorization: str, tokens: int, numbers: Iterator[int], seconds: float, *, same_list: bool
+) -> str:
+    request = _request(authorization, tokens, same_list=same_list)
     loop = asyncio.get_running_loop()
     started, cpu = time.monotonic(), _cpu_s(pid)
     connecting = [
@@ -74,7 +77,8 @@ async def _measure(port: int, pid: int, authorization: str, tokens: int, seconds
     calls = sum(client.answered for client in clients)
     wall_s, cpu_s = time.monotonic() - started, _cpu_s(pid) - cpu
     return (
-        f"{tokens:5d} tokens a call: {calls / wall_s:8,.0f} calls/s of wall, "
+        f"{tokens:5d} tokens a call, {'the same' if same_list else 'another'} list each time: "
+        f"{calls / wall_s:8,.0f} calls/s of wall, "
         f"{calls / cpu_s:8,.0f} calls/s of its own CPU ({cpu_s / calls * 1e6:.0f} µs a call)"
     )
 
@@ -92,8 +96,10 @@ def main() -> None:
             assert process.stdout is not None
             port = int(process.stdout.readline().rpartition(":")[2])
             authorization = bearer(Path(folder) / "1.json")
-            for tokens in (1, 1_000):
-                print(uvloop.run(_measure(port, process.pid, authorization, tokens, seconds)))
+            numbers = count(_FIRST_NOTIFY_ID)
+            for tokens, same_list in ((1, True), (1_000, True), (1_000, False)):
+                measuring = _measure(port, process.pid, authorization, tokens, numbers, seconds, same_list=same_list)
+                print(uvloop.run(measuring))
             process.terminate()
 
 
