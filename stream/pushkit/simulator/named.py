@@ -88,8 +88,10 @@ def _looked_at(data: bytes, body_at: int) -> tuple[dict[str, object], Named] | N
 def _rows(data: bytes, begin: int) -> _Bytes | None:
     """A row for each token, its quotes and what stands after it; None where that is not the form."""
     chars = data.find(b'"', begin + 1) - begin - 1
+    if not 1 <= chars <= _LONGEST_BYTES or not data.endswith(_END) or data.find(b"\\", begin) >= 0:
+        return None
     count, odd = divmod(len(data) - 1 - begin, chars + 3)
-    if not 1 <= chars <= _LONGEST_BYTES or odd or not data.endswith(_END) or data.find(b"\\", begin) >= 0:
+    if odd:
         return None
     rows: _Bytes = np.ndarray((count, chars + 3), np.int8, data, begin)
     return rows if _are_strings(rows) else None
