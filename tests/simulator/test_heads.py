@@ -79,6 +79,8 @@ def heard(heads: Heads, pieces: list[bytes]) -> tuple[list[Request], list[bytes]
 @example(OUTER + CALL + b"body", {len(OUTER)})
 @example(CHUNKED, set())
 @example(LARGE, set())
+@example(LAST, set())
+@example(EXPECTING, set())
 @example(CALL[10:] + b"body", set())
 def test_what_was_learned_changes_nothing(data: bytes, places: set[int]) -> None:
     """Keep-alive, pipelining, chunked bodies, limits: the same whether a head was seen before or not."""
