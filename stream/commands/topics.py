@@ -30,7 +30,8 @@ _DEAD_LETTERS_KEPT_MS: Final = 14 * 24 * _HOUR_MS
 _BROKER_MAX_MESSAGE_BYTES: Final = 1_048_588
 """``message.max.bytes`` of a broker that was not told otherwise. Source: Apache Kafka, broker configuration."""
 
-_ROOM_FOR_HEADERS_BYTES: Final = 1_048_576
+_ROOM_BYTES: Final = 1_048_576
+"""Above the largest record that we read: a dead letter is that record and our headers, a result has its ids."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,11 +67,12 @@ def create_missing(cluster: Cluster, settings: Settings, wished: int | None, rep
     dead_letter = settings.topics.dead_letter
     counts = cluster.partition_counts()
     partitions = _agreed({name: counts[name] for name in names if name in counts}, wished)
-    for name in names:
+    *read, results = names
+    for name in read:
         _one(cluster, name, counts, partitions, replication_factor, _kept(settings))
-    room = _largest_record_bytes(cluster, names, partitions) + _ROOM_FOR_HEADERS_BYTES
-    kept_longer = _dead_letters_kept(settings) | {"max.message.bytes": str(room)}
-    _one(cluster, dead_letter, counts, partitions, replication_factor, kept_longer)
+    room = {"max.message.bytes": str(_largest_record_bytes(cluster, read, partitions) + _ROOM_BYTES)}
+    _one(cluster, results, counts, partitions, replication_factor, _kept(settings) | room)
+    _one(cluster, dead_letter, counts, partitions, replication_factor, _dead_letters_kept(settings) | room)
 
 
 def _agreed(existing: Mapping[str, int], wished: int | None) -> int:
@@ -120,7 +122,7 @@ def _dead_letters_kept(settings: Settings) -> dict[str, str]:
     return kept | {"retention.ms": str(max(_DEAD_LETTERS_KEPT_MS, int(kept["retention.ms"])))}
 
 
-def _largest_record_bytes(cluster: Cluster, names: tuple[str, ...], partitions: int) -> int:
+def _largest_record_bytes(cluster: Cluster, names: list[str], partitions: int) -> int:
     described = cluster.describe(names, dict.fromkeys(names, partitions)).values()
     return max(int((topic.config or {}).get("max.message.bytes", _BROKER_MAX_MESSAGE_BYTES)) for topic in described)
 

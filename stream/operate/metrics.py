@@ -41,6 +41,7 @@ METRICS: Final = (
     Meaning("unpush_results", "counter", "Results delivered and marked.", ("outcome", "severity")),
     Meaning("unpush_devices", "counter", "Distinct tokens called: revoked, rejected, failed.", ("app", "ending")),
     Meaning("unpush_deliveries_refused", "counter", "Results that Kafka did not take at once; each is tried again."),
+    Meaning("unpush_results_too_large", "gauge", "Results that their topic refuses for their size; the log has ids."),
     Meaning("unpush_calls_in_flight", "gauge", "Revoke calls under way."),
     Meaning("unpush_lane_depth", "gauge", "Calls that wait in a lane.", ("severity",)),
     Meaning("unpush_retries_waiting", "gauge", "Calls that wait to be tried again."),

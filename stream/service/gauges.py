@@ -54,6 +54,12 @@ class Gauges:
 
     def _notes(self) -> Iterator[Note]:
         service = self._service
+        if refused := service.outbox.too_large:
+            yield Note(
+                "results_too_large",
+                f"{service.names[Topic.RESULTS]} refuses {refused} results for their size, so their places do not "
+                "settle: their violations' ids leave no room; raise the topic's max.message.bytes",
+            )
         for client_id, why in service.calls.stopped_apps().items():
             yield Note("app_waits", f"app {client_id} makes no calls: {why}")
         if service.chores.disagreement is not None:
@@ -112,6 +118,7 @@ class Gauges:
             "unpush_results": {(how.name, severity.name): n for (how, severity), n in service.settling.results.items()},
             "unpush_devices": {(name, how): n for (name, how), n in service.settling.devices.items()},
             "unpush_deliveries_refused": {(): service.outbox.refused},
+            "unpush_results_too_large": {(): service.outbox.too_large},
             "unpush_calls_in_flight": {(): len(service.calls.in_flight)},
             "unpush_lane_depth": {(name,): depth for name, depth in self._lanes().items()},
             "unpush_retries_waiting": {(): self._retries()},

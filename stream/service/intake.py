@@ -35,7 +35,7 @@ from stream.work.judgement import Event, Trace
 
 LETTERS_WAIT_S: Final = 5.0
 MAX_TRACE_BYTES: Final = 8_192
-"""A longer trace header is none: W3C asks for 512 characters to be kept."""
+"""Longer trace headers, one or all together, are none: W3C asks for 512 characters to be kept."""
 STALL_WAIT_S: Final = 0.005
 STALL_TRIES: Final = 400
 _TRACED: Final = frozenset({"traceparent", "tracestate"})
@@ -305,4 +305,5 @@ def _own(message: Message) -> list[tuple[str, bytes | None]]:
 def _trace(own: Any) -> Trace:
     if not own:
         return ()
-    return tuple((n, value) for n, value in own if n in _TRACED and value is not None and len(value) <= MAX_TRACE_BYTES)
+    kept = tuple((n, value) for n, value in own if n in _TRACED and value is not None and len(value) <= MAX_TRACE_BYTES)
+    return kept if sum(len(value) for _, value in kept) <= MAX_TRACE_BYTES else ()

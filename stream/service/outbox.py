@@ -3,7 +3,8 @@
 Promised: nothing counts as settled before its result is delivered (``acks=all``, idempotent) and its marks are
 written; what cannot be delivered now is tried again for as long as it takes; a result of a shard that has left leaves
 no trace. One place polls the producer: the event loop's task ``run``. Not promised: order among results of different
-violations.
+violations. A result that is too large is halved until it fits. Where not even a single place fits, the topic's bound is
+wrong for its violation: that is said once, and tried again now and then.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ from stream.work.packing import Parcel
 
 POLL_S: Final = 0.002
 AGAIN_S: Final = 1.0
+REFUSED_AGAIN_S: Final = 60.0
+"""Whether somebody has raised the topic's bound on sizes meanwhile."""
+MAX_RESULT_BYTES: Final = 900_000
+"""Key, value and headers (contract, Limits): what a broker takes that was not told otherwise, with a margin."""
+_LEAST_ROOM_BYTES: Final = 50_000
+"""What a result may have beside ids that are nearly as large as all of it: halving would else repeat them for each
+place, though the broker may well take more."""
 _MOCK_TIME_MS: Final = 1234
+
+_TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +70,10 @@ class Outbox:
         wire: Wire,
         dry: bool,
         settled: Callable[[Written], None],
+        halves: Callable[[Written], list[Written]],
     ) -> None:
-        """Made inside the running loop. ``topic`` takes results, ``dead_letters`` bad records."""
+        """Made inside the running loop. ``topic`` takes results, ``dead_letters`` bad records; ``halves`` cuts a result
+        in two, or gives nothing where it has a single place."""
         self._producer = producer
         self._topic = topic
         self._dead_letters = dead_letters
@@ -70,9 +82,14 @@ class Outbox:
         self._wire = wire
         self._dry = dry
         self._settled = settled
+        self._halves = halves
         self._outstanding = 0
         self._delivered: list[tuple[Written, Stamp]] = []
         self._again: deque[Written] = deque()
+        self._large: deque[Written] = deque()
+        self._alone: Written | None = None
+        self._too_large: dict[str, Written] = {}
+        self._looking: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self.refused = 0
         """Deliveries that failed so far; each is tried again."""
@@ -80,7 +97,13 @@ class Outbox:
     @property
     def size(self) -> int:
         """Results that are not yet delivered and marked."""
-        return self._outstanding + len(self._delivered) + len(self._again) + self._letters
+        return self._outstanding + len(self._delivered) + len(self._again) + len(self._large) + self._letters
+
+    @property
+    def too_large(self) -> int:
+        """Results that the topic refuses for their size, whatever is cut from them; not in ``size``, since waiting for
+        them helps nobody."""
+        return sum(written.shard.owned for written in self._too_large.values())
 
     def write(self, written: Written) -> None:
         """Send a result on its way; it comes back through ``settled`` when it is delivered and marked."""
@@ -88,38 +111,89 @@ class Outbox:
             return
         try:
             value = self._wire.encode_result(written.result)
+            if _is_too_large(written, value) and (pieces := self._halves(written)):
+                for piece in pieces:
+                    self.write(piece)
+                return
             self._produce(written, value)
         except (RegistryDown, BufferError) as error:
             log.warning("result_waits", why=str(error))
+            self._no_longer_alone(written)
             self._again.append(written)
         self._wake.set()
 
     def _produce(self, written: Written, value: bytes) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
+            self._outstanding -= 1
             self._came_back(written, error, message)
 
-        self._producer.produce(
-            self._topic,
-            value,
-            written.result.message_id.encode(),
-            written.shard.number,
-            on_delivery=delivered,
-            headers=list(written.trace) or None,
-        )
-        self._outstanding += 1
+        try:
+            self._producer.produce(
+                self._topic,
+                value,
+                written.result.message_id.encode(),
+                written.shard.number,
+                on_delivery=delivered,
+                headers=list(written.trace) or None,
+            )
+        except KafkaException as error:  # it can be refused before it has left
+            self._not_delivered(written, error.args[0])
+        else:
+            self._outstanding += 1
 
     def _came_back(self, written: Written, error: KafkaError | None, message: Message) -> None:
-        self._outstanding -= 1
-        if error is None:
-            self._delivered.append((written, _stamp(written, message)))
+        if error is not None:
+            self._not_delivered(written, error)
             return
+        self._delivered.append((written, _stamp(written, message)))
+        self._too_large.pop(written.result.result_id, None)
+        self._no_longer_alone(written)
+
+    def _not_delivered(self, written: Written, error: KafkaError) -> None:
         self.refused += 1
-        log.warning(
-            "result_not_delivered", why=error.str(), partition=written.shard.number, result_id=written.result.result_id
-        )
+        name = written.result.result_id
+        if name not in self._too_large:
+            log.warning("result_not_delivered", why=error.str(), partition=written.shard.number, result_id=name)
         if error.fatal():
             raise UnpushError(f"the producer cannot go on: {error.str()}")
-        self._again.append(written)
+        alone = self._no_longer_alone(written)
+        if error.code() not in _TOO_LARGE:
+            self._again.append(written)
+        elif alone:
+            self._refused_alone(written)
+        else:
+            self._large.append(written)  # perhaps only its batch was too large
+
+    def _no_longer_alone(self, written: Written) -> bool:
+        """Whether it was on its way alone; the next may leave then."""
+        alone = self._alone is written
+        if alone:
+            self._alone = None
+        return alone
+
+    def _refused_alone(self, written: Written) -> None:
+        if pieces := self._halves(written):
+            self._large.extendleft(reversed(pieces))
+            return
+        name = written.result.result_id
+        if name not in self._too_large:
+            log.error(
+                "result_too_large",
+                topic=self._topic,
+                partition=written.shard.number,
+                result_id=name,
+                uncuttable_bytes=_uncuttable_bytes(written),
+                cure="raise the topic's max.message.bytes",
+            )
+        self._too_large[name] = written
+        if self._looking is None:
+            self._looking = self._loop.call_later(REFUSED_AGAIN_S, self._try_too_large)
+
+    def _try_too_large(self) -> None:
+        self._looking = None
+        self._too_large = {name: written for name, written in self._too_large.items() if written.shard.owned}
+        self._large.extend(self._too_large.values())
+        self._wake.set()
 
     def dead_letter(self, letter: Letter, done: Callable[[KafkaError | None], None]) -> None:
         """From any thread: start writing a bad record, whole; ``done`` is called, on the loop, with the error or
@@ -158,6 +232,7 @@ class Outbox:
                 await self._wake.wait()
             await asyncio.sleep(POLL_S)
             self.poll()
+            self._write_alone()
             if self._again and clock() >= again_s:
                 again_s = clock() + AGAIN_S
                 self._retry()
@@ -168,6 +243,14 @@ class Outbox:
         if self._delivered:
             batch, self._delivered = self._delivered, []
             self._mark(batch)
+
+    def _write_alone(self) -> None:
+        """One at a time: several small ones in one batch can be too large together."""
+        while self._large and self._alone is None:
+            written = self._large.popleft()
+            if written.shard.owned:
+                self._alone = written
+                self.write(written)
 
     def _retry(self) -> None:
         waiting, self._again = self._again, deque()
@@ -201,8 +284,24 @@ class Outbox:
         while self.size and clock() < deadline_s:
             self._producer.flush(0.02)
             self.poll()
+            self._write_alone()
             await asyncio.sleep(0)
         return not self.size
+
+
+def _uncuttable_bytes(written: Written) -> int:
+    """Key, ids and trace headers: what each piece of a result has again."""
+    result = written.result
+    trace = sum(len(name) + len(value) for name, value in written.trace)
+    return 2 * len(result.message_id.encode()) + len(result.violation_id.encode()) + trace
+
+
+def _is_too_large(written: Written, value: bytes) -> bool:
+    if len(value) <= MAX_RESULT_BYTES // 4:  # nearly all: nothing else of a record is larger than its value
+        return False
+    uncuttable, result = _uncuttable_bytes(written), written.result
+    rest = len(value) - len(result.message_id.encode()) - len(result.violation_id.encode())
+    return rest > max(MAX_RESULT_BYTES - uncuttable, _LEAST_ROOM_BYTES)
 
 
 def _stamp(written: Written, message: Message) -> Stamp:

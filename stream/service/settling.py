@@ -14,7 +14,7 @@ from stream.service.outbox import Letter, Outbox, Written
 from stream.state.shard import EVERYTHING, Shard, StoredSend
 from stream.wire.dead_letters import headers
 from stream.work.condemned import Condemned
-from stream.work.endings import Ending, bare_result, result_id, result_of
+from stream.work.endings import Ending, bare_result, ending_of, halves, result_id, result_of
 from stream.work.judgement import Violation
 from stream.work.packing import Parcel
 
@@ -88,6 +88,21 @@ class Settling:
     def all_read(self, shard: Shard) -> bool:
         """Whether no send is known to be unread, or read and not yet counted by the desk."""
         return shard.read_back_ms.get(Topic.SENDS) == EVERYTHING and not self._behind()
+
+    def halves(self, written: Written) -> list[Written]:
+        """A result that is too large as two, each of half the places; none where there is a single place or none."""
+        parcel, result = written.parcel, written.result
+        pieces = [] if parcel is None else halves(parcel, ending_of(result))
+        if parcel is None or not pieces:
+            return []
+        self._desk.replaced(parcel, [piece for piece, _ in pieces])
+        matched, settled = result.violation_tokens_matched, result.violation_tokens_settled
+        found = []
+        for piece, ending in reversed(pieces):  # only the last of them may say complete
+            said = result_of(piece, ending, (matched, settled), result.completed_at_ms, self._dry)
+            found.append(written._replace(result=said, parcel=piece))
+            settled -= piece.place_count
+        return found[::-1]
 
     def settled(self, written: Written) -> None:
         """A result is delivered and marked."""

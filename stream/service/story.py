@@ -90,7 +90,8 @@ class Service:
             settings.topics.dead_letter,
             self.wire,
             self.dry,
-            lambda w: self.settling.settled(w),
+            lambda written: self.settling.settled(written),
+            lambda written: self.settling.halves(written),
         )
         self.push_kit = PushKit(settings.push_kit.url, settings.push_kit.timeout_s, settings.push_kit.max_in_flight)
         gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart
 from stream.work.judgement import Violation
 from stream.work.packing import LastReply, Parcel
+
+MAX_TEXT_CHARACTERS: Final = 4_096
+"""Of a text in a result that names nothing: a detector's reason of 400 kB would else stand in each of a campaign's
+ten thousand results. The violation's own record keeps it whole."""
 
 
 class Ending(NamedTuple):
@@ -56,10 +61,10 @@ def result_of(parcel: Parcel, ending: Ending, totals: tuple[int, int], now_ms: i
         violation.violation_id,
         violation.message_id,
         violation.severity,
-        violation.reason,
+        _shortened(violation.reason),
         violation.detected_at_ms,
         ending.outcome,
-        parcel.client_id,
+        None if parcel.client_id is None else _shortened(parcel.client_id),
         parcel.notify_id,
         parcel.push_type,
         tuple(parcel.parts),
@@ -69,7 +74,7 @@ def result_of(parcel: Parcel, ending: Ending, totals: tuple[int, int], now_ms: i
         parcel.attempts,
         ending.http_status,
         ending.code,
-        ending.detail,
+        None if ending.detail is None else _shortened(ending.detail),
         ending.push_request_id,
         *totals,
         parcel.late,
@@ -87,7 +92,7 @@ def bare_result(
         violation_id=violation.violation_id,
         message_id=violation.message_id,
         severity=violation.severity,
-        reason=violation.reason,
+        reason=_shortened(violation.reason),
         detected_at_ms=violation.detected_at_ms,
         outcome=outcome,
         client_id=None,
@@ -108,3 +113,68 @@ def bare_result(
         started_at_ms=now_ms,
         completed_at_ms=now_ms,
     )
+
+
+def _shortened(text: str) -> str:
+    """The text, or its beginning and how long it was."""
+    if len(text) <= MAX_TEXT_CHARACTERS:
+        return text
+    mark = f"… (cut, {len(text)} characters)"
+    return text[: MAX_TEXT_CHARACTERS - len(mark)] + mark
+
+
+def ending_of(result: RevokeResult) -> Ending:
+    """The reverse of ``result_of``: what a result reports beside its parcel."""
+    return Ending(
+        result.outcome,
+        result.tokens_revoked,
+        result.rejected_tokens,
+        result.http_status,
+        result.code,
+        result.detail,
+        result.push_request_id,
+    )
+
+
+def halves(parcel: Parcel, ending: Ending) -> list[tuple[Parcel, Ending]]:
+    """A parcel that has ended as two, each with its own part of the ending; empty for one of a single place.
+
+    For results that are too large: the same parcel is always halved at the same place, so that the results' ids stay
+    the same after a crash. A token with places in both halves counts in both.
+    """
+    if parcel.place_count < 2:
+        return []
+    middle = parcel.place_count // 2
+    return [_slice(parcel, ending, start, end) for start, end in ((0, middle), (middle, parcel.place_count))]
+
+
+def _slice(parcel: Parcel, ending: Ending, start: int, end: int) -> tuple[Parcel, Ending]:
+    places = parcel.places[start:end]
+    tokens = list(dict.fromkeys(places))
+    parts = _parts_within(parcel.parts, start, end)
+    piece = replace(parcel, parts=parts, places=places, tokens=tokens, place_count=end - start)
+    if not places:  # made without a call: each token that was refused has a place, in the same order
+        return piece, ending._replace(rejected=ending.rejected[start:end])
+    known = set(tokens)
+    rejected = tuple(each for each in ending.rejected if each.token.encode() in known)
+    revoked = len(tokens) - len(rejected) if ending.tokens_revoked else 0
+    return piece, ending._replace(
+        outcome=_of_piece(ending.outcome, revoked, rejected), tokens_revoked=revoked, rejected=rejected
+    )
+
+
+def _of_piece(outcome: Outcome, revoked: int, rejected: tuple[RejectedToken, ...]) -> Outcome:
+    if outcome is not Outcome.PARTIALLY_REVOKED or (revoked and rejected):
+        return outcome
+    return Outcome.REVOKED if revoked else Outcome.FAILED
+
+
+def _parts_within(parts: Sequence[SendPart], start: int, end: int) -> list[SendPart]:
+    """The parts, or pieces of them, that hold the parcel's places ``start .. end - 1``."""
+    found, at = [], 0
+    for part in parts:
+        lo, hi = max(start, at), min(end, at + part.token_count)
+        if lo < hi:
+            found.append(part._replace(first_token=part.first_token + lo - at, token_count=hi - lo))
+        at += part.token_count
+    return found

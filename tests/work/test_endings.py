@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.model import Outcome, SendPart
+from stream.model import Outcome, RejectedToken, SendPart
 from stream.work.condemned import Condemned
-from stream.work.endings import Ending, bare_result, result_id
-from stream.work.packing import cut
-from tests.work.making import parcel, result, violation
+from stream.work.endings import MAX_TEXT_CHARACTERS, Ending, bare_result, ending_of, halves, result_id
+from stream.work.packing import Fate, Packer, cut
+from tests.work.making import HEAD, parcel, result, violation
 
 parts = st.lists(
     st.builds(SendPart, st.integers(0, 9), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)), max_size=3
@@ -78,3 +80,54 @@ def test_totals_are_equal_only_when_all_is_counted_and_read(
     said = it.totals("v", all_read)
     assert said[1] == settled
     assert said[0] >= max(matched, settled + (0 if counted and all_read else 1))
+
+
+def test_texts_without_end_are_cut_and_say_so_and_ids_are_not() -> None:
+    """A result has at most 900 kB, whatever a detector writes into its reason."""
+    huge = violation("v" * 5_000)._replace(reason="r" * 400_000)
+    made = parcel([b"a"], app="c" * 5_000, finding=huge)
+    whole = result(made, Ending(Outcome.FAILED, detail="d" * 5_000))
+    bare = bare_result(huge, Outcome.NOT_FOUND, "", (0, 0), 1)
+    for text in (whole.reason, whole.detail, whole.client_id, bare.reason):
+        assert text is not None
+        assert len(text) == MAX_TEXT_CHARACTERS
+    assert whole.reason.endswith("… (cut, 400000 characters)")
+    assert (whole.violation_id, bare.violation_id) == ("v" * 5_000, "v" * 5_000)
+
+
+tokens_of_a_call = st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), min_size=1, max_size=9)
+
+
+@given(tokens_of_a_call, st.sets(st.sampled_from("abcde")), st.booleans())
+def test_halves_of_a_result_say_together_what_it_said(tokens: list[bytes], refused: set[str], accepted: bool) -> None:
+    """The work is cut smaller: each place is in one half, each token keeps its ending."""
+    made = parcel(tokens)
+    made.attempts = 3
+    rejected = tuple(RejectedToken(t.decode(), "noRight") for t in made.tokens if t.decode() in refused)
+    revoked = len(made.tokens) - len(rejected) if accepted else 0
+    outcome = Outcome.PARTIALLY_REVOKED if revoked and rejected else Outcome.REVOKED if revoked else Outcome.FAILED
+    named = rejected if revoked or len(rejected) == len(made.tokens) else ()
+    ending = Ending(outcome, revoked, named, 200, "code", "x")
+    both = halves(made, ending_of(result(made, ending)))
+    assert len(both) == (2 if len(tokens) > 1 else 0)
+    spans = [(part.first_token, part.token_count) for piece, _ in both for part in piece.parts]
+    assert sum(count for _, count in spans) == (len(tokens) if both else 0)
+    assert all(here[0] + here[1] == there[0] for here, there in pairwise(spans))
+    for piece, said in both:
+        names = {token.decode() for token in piece.tokens}
+        assert {each.token for each in said.rejected} == names & {each.token for each in ending.rejected}
+        assert said.tokens_revoked == (len(names) - len(said.rejected) if revoked else 0)
+        assert (said.outcome is Outcome.PARTIALLY_REVOKED) == bool(said.tokens_revoked and said.rejected)
+        assert (said.outcome is Outcome.REVOKED) == bool(said.tokens_revoked and not said.rejected)
+        assert (piece.attempts, said.code, said.detail) == (3, "code", "x")
+
+
+def test_halves_of_what_was_refused_without_a_call_keep_each_reason_at_its_place() -> None:
+    """Tokens that no call can carry: one part and one reason for each."""
+    packer, fate = Packer(), Fate(Outcome.FAILED, "tokenTooLong")
+    for place in (0, 2, 5):
+        packer.refuse(violation(), fate, HEAD, (0, 7, 1_000), place, RejectedToken(f"token-{place}", "tokenTooLong"))
+    (made,) = packer.flush()
+    both = halves(made, Ending(Outcome.FAILED, rejected=tuple(made.rejects)))
+    assert [[part.first_token for part in piece.parts] for piece, _ in both] == [[0], [2, 5]]
+    assert [[each.token for each in said.rejected] for _, said in both] == [["token-0"], ["token-2", "token-5"]]
