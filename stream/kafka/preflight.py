@@ -42,7 +42,8 @@ def look(settings: Settings) -> World:
     _all_exist(settings.topics, counts)
     partitions = _one_count(settings.topics, counts)
     names = settings.topics.partitioned_alike
-    topics = cluster.describe(names, counts)
+    dead_letters, topics = settings.topics.dead_letter, cluster.describe((*names, settings.topics.dead_letter), counts)
+    _say_what_does_not_fit(topics.pop(dead_letters), [topics[name] for name in names[:2]])
     _none_compacted(topics)
     _say_what_is_short(settings, topics)
     return World(
@@ -130,6 +131,23 @@ def _say_what_is_short(settings: Settings, topics: Mapping[str, Topic]) -> None:
                 topic_retention=duration_text(kept_ms / 1_000),
                 store_retention=duration_text(settings.store.retention_s),
             )
+
+
+def _say_what_does_not_fit(dead_letters: Topic, read: list[Topic]) -> None:
+    """A dead letter is the record that we read, and our headers."""
+    most, needed = _most_bytes(dead_letters), max(map(_most_bytes, read))
+    if 0 < most <= needed:
+        _log.warning(
+            "dead_letters_may_not_fit",
+            topic=dead_letters.name,
+            max_message_bytes=most,
+            sources_max_message_bytes=needed,
+            why="a bad record as large as that would stop its partition",
+        )
+
+
+def _most_bytes(topic: Topic) -> int:
+    return int((topic.config or {}).get("max.message.bytes", 0))
 
 
 def _log_append_time(topic: Topic) -> bool | None:

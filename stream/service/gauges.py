@@ -83,7 +83,7 @@ class Gauges:
         """By topic and reason: those found when they came, and stored sends found out later."""
         names, found = self._service.names, dict[tuple[str, ...], float]()
         for (topic, why), count in list(self._service.intake.dead.items()):
-            found[names[topic], why] = count
+            found[topic, why] = count
         for why, count in list(self._service.settling.dead.items()):
             place = names[Topic.SENDS], why
             found[place] = found.get(place, 0) + count

@@ -2,13 +2,12 @@
 
 Promised: a run is stored whole with its range, or not at all; a bad record is in the dead-letter topic before its
 range counts as read; an event's message is condemned after the event is stored, and a send is asked about after it is
-stored. Runs in the readers' threads; nothing here waits for the event loop but a dead letter's delivery.
+stored. Runs in the readers' threads; nothing here waits for the event loop but a dead letter's delivery, for a moment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -17,9 +16,9 @@ from typing import Any, Final, NamedTuple, cast
 import structlog
 from confluent_kafka import KafkaError, Message
 
-from stream.kafka.reading import DeadLettersDown
 from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
 from stream.service.ledger import entries
+from stream.service.letters import Letters
 from stream.service.outbox import Letter
 from stream.service.ways import ArrivedSend
 from stream.state import keys
@@ -33,7 +32,6 @@ from stream.wire.partitioners import Agreement
 from stream.wire.wire import Wire
 from stream.work.judgement import Event, Trace
 
-LETTERS_WAIT_S: Final = 5.0
 MAX_TRACE_BYTES: Final = 8_192
 """Longer trace headers, one or all together, are none: W3C asks for 512 characters to be kept."""
 STALL_WAIT_S: Final = 0.005
@@ -73,12 +71,13 @@ class Intake:
         self.agreement = {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()}
         self.stored = dict.fromkeys(Topic, 0)
         """Records taken in so far."""
-        self.dead: dict[tuple[Topic, str], int] = {}
-        """Dead letters so far, by topic and reason."""
+        self.dead: dict[tuple[str, str], int] = {}
+        """Dead letters so far, by topic's name and reason."""
         self._wire = wire
         self._names = names
         self._partitions = partitions
         self._to_loop = to_loop
+        self._letters = Letters(to_loop.letter, shards)
         self._dry = dry
         self._since_ms = since_ms
         self._by_time = by_time
@@ -95,6 +94,8 @@ class Intake:
         if messages:
             self._take[topic](shard, messages, start, end)
             self.stored[topic] += len(messages)
+            if self._letters.any:
+                self._letters.taken(self._names[topic], partition, start, end)
         else:
             shard.add(topic, [(start, end)])
 
@@ -223,9 +224,11 @@ class Intake:
                 good.append(message)
             except BadRecord as error:
                 bad.append((message, error))
-        self._count(topic, messages, good)
+        letters = {self._position(topic, message): (message, error) for message, error in bad}
+        if not (bad and self._letters.knows_all(letters)):
+            self._count(topic, messages, good)
         if bad:
-            self._bury(topic, bad)
+            self._bury(letters)
         return good
 
     def _count(self, topic: Topic, messages: list[Message], good: list[Message]) -> None:
@@ -240,38 +243,27 @@ class Intake:
                 f"too many bad records in {self._names[topic]}: {share}; that is a bad deployment, not bad records"
             )
 
-    def _bury(self, topic: Topic, bad: list[tuple[Message, BadRecord]]) -> None:
-        waiting = threading.Semaphore(0)
-        failed: list[KafkaError] = []
+    def _bury(self, bad: dict[Position, tuple[Message, BadRecord]]) -> None:
+        letters = {
+            at: Letter(message.key(), message.value(), headers(_own(message), error, at))
+            for at, (message, error) in bad.items()
+        }
+        for at in self._letters.bury(letters):
+            self._say(at, bad[at][1])
 
-        def done(error: KafkaError | None) -> None:
-            if error is not None:
-                failed.append(error)
-            waiting.release()
+    def _position(self, topic: Topic, message: Message) -> Position:
+        return Position(self._names[topic], message.partition() or 0, message.offset() or 0, message.timestamp()[1])
 
-        for message, error in bad:
-            self._to_loop.letter(self._letter(topic, message, error), done)
-        arrived = all(waiting.acquire(timeout=LETTERS_WAIT_S) for _ in bad)
-        if failed or not arrived:
-            why = failed[0].str() if failed else f"no answer within {LETTERS_WAIT_S} s"
-            raise DeadLettersDown(f"the dead-letter topic takes nothing: {why}")
-        self._say(topic, bad)
-
-    def _letter(self, topic: Topic, message: Message, error: BadRecord) -> Letter:
-        place = Position(self._names[topic], message.partition() or 0, message.offset() or 0, message.timestamp()[1])
-        return Letter(message.key(), message.value(), list(headers(_own(message), error, place)))
-
-    def _say(self, topic: Topic, bad: list[tuple[Message, BadRecord]]) -> None:
-        for message, error in bad:
-            self.dead[topic, error.reason.value] = self.dead.get((topic, error.reason.value), 0) + 1
-            log.warning(
-                "dead_letter",
-                topic=self._names[topic],
-                partition=message.partition(),
-                offset=message.offset(),
-                reason=error.reason.value,
-                why=str(error),
-            )
+    def _say(self, at: Position, error: BadRecord) -> None:
+        self.dead[at.topic, error.reason.value] = self.dead.get((at.topic, error.reason.value), 0) + 1
+        log.warning(
+            "dead_letter",
+            topic=at.topic,
+            partition=at.partition,
+            offset=at.offset,
+            reason=error.reason.value,
+            why=str(error),
+        )
 
 
 def _offsets(messages: list[Message]) -> Sequence[int]:

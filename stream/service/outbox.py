@@ -37,7 +37,8 @@ _LEAST_ROOM_BYTES: Final = 50_000
 place, though the broker may well take more."""
 _MOCK_TIME_MS: Final = 1234
 
-_TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+"""What a broker, or librdkafka itself, says of a record or of the batch that it was in."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,12 @@ class Letter(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
+
+    @property
+    def bytes(self) -> int:
+        """Key, value and headers."""
+        headers = sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 class Outbox:
@@ -157,7 +164,7 @@ class Outbox:
         if error.fatal():
             raise UnpushError(f"the producer cannot go on: {error.str()}")
         alone = self._no_longer_alone(written)
-        if error.code() not in _TOO_LARGE:
+        if error.code() not in TOO_LARGE:
             self._again.append(written)
         elif alone:
             self._refused_alone(written)

@@ -174,13 +174,26 @@ def test_a_compacted_topic_is_refused(kafka: ApacheKafka, topics: FreshTopics) -
 
 
 def test_a_topic_that_forgets_too_early_is_a_warning(kafka: ApacheKafka, topics: FreshTopics) -> None:
-    topics.create("violations", "results", "dead")
+    topics.create("violations", "results")
+    topics.create("dead", config={"max.message.bytes": "2000000"})
     topics.create("sent", config={"retention.ms": "3600000"})
     with structlog.testing.capture_logs() as logged:
         look(settings_for(kafka.bootstrap_servers, topics))
     assert [(event["event"], event["topic_retention"], event["store_retention"]) for event in logged] == [
         ("topic_retention_shorter_than_store", "1h", "72h")
     ]
+
+
+@pytest.mark.parametrize(("bound", "warns"), [("1048588", True), ("2000000", False)])
+def test_a_dead_letter_topic_that_takes_less_than_its_sources_is_a_warning(
+    kafka: ApacheKafka, topics: FreshTopics, bound: str, warns: bool
+) -> None:
+    """A dead letter is its source and our headers: with the same bound the largest would stop its partition."""
+    topics.create("sent", "violations", "results")
+    topics.create("dead", config={"max.message.bytes": bound})
+    with structlog.testing.capture_logs() as logged:
+        look(settings_for(kafka.bootstrap_servers, topics))
+    assert ("dead_letters_may_not_fit" in [event["event"] for event in logged]) == warns
 
 
 def test_a_tls_client_at_a_plain_listener_is_told_so(kafka: ApacheKafka, monkeypatch: pytest.MonkeyPatch) -> None:

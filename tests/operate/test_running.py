@@ -311,7 +311,7 @@ async def test_a_dead_letter_topic_that_takes_nothing_makes_it_not_ready(tmp_pat
         [reason] = reply.json["reasons"]
         assert reason["word"] == "partition_stands_still"
         assert reason["why"].startswith(
-            f"push.violation-detected/{partition_of('m1')}: the dead-letter topic takes nothing: "
+            f"push.violation-detected/{partition_of('m1')}: the dead-letter topic refuses the record at offset 0 for"
         )
         metrics = (await rig.get("/metrics")).text
         assert 'unpush_standing_partitions{topic="push.violation-detected"} 1.0' in metrics

@@ -195,6 +195,39 @@ def test_reading_waits_while_dead_letters_cannot_be_written(town: Town, topic: s
     check_letters(town, told)
 
 
+def test_a_dead_letter_topic_that_is_missing_for_a_while_gets_each_record_once(town: Town) -> None:
+    """No copies are queued meanwhile, and the violations of other partitions go on at once."""
+    admin = AdminClient({"bootstrap.servers": town.topics.bootstrap_servers})
+    instance = town.run().wait_until_it_works()
+    admin.delete_topics([town.topics.name(LETTERS)])[town.topics.name(LETTERS)].result(timeout=20)
+    told = tell_bad(town, [Bad(topic, b"k", b"junk", "wire_format") for topic in (VIOLATIONS, SENDS)])
+    for topic in (VIOLATIONS, SENDS):
+        instance.wait_for("reading_waits", topic=town.topics.name(topic))
+    sends = [town.maker.send() for _ in range(200)]
+    for some in (sends[:100], sends[100:]):
+        town.tell(some, town.maker.violations(send.head.message_id for send in some))
+        town.pass_time(4)
+    assert len({seen.result.violation_id for seen in town.story.results}) >= 100, "all but one partition"
+    town.topics.create(LETTERS, partitions=1)
+    town.wait_until_settled()
+    town.wait_until(lambda: len(town.story.letters) >= len(told), what="the dead letters")
+    town.pass_time(2)
+    town.judge()
+    check_letters(town, told)
+
+
+def test_a_dead_letter_larger_than_its_topic_takes_waits_whole_until_it_may(town: Town) -> None:
+    """A record as large as its topic takes is larger with our headers; it is not cut, and the cure is named."""
+    _limit_letters(town, 1_000_000)
+    instance = town.run().wait_until_it_works()
+    told = tell_bad(town, [Bad(SENDS, b"k", town.maker.random.randbytes(999_800), "wire_format")])
+    waits = instance.wait_for("reading_waits", topic=town.topics.name(SENDS))
+    assert "raise its max.message.bytes" in str(waits)
+    _limit_letters(town, 2_000_000)
+    town.wait_until(lambda: bool(town.story.letters), what="the dead letter")
+    check_letters(town, told)
+
+
 def _limit_letters(town: Town, size: int) -> None:
     admin = AdminClient({"bootstrap.servers": town.topics.bootstrap_servers})
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)

@@ -3,7 +3,8 @@ hears of a pair whichever half came second."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from stream.kafka.reading import DeadLettersDown
-from stream.model import Fenced, StoreStalled, Topic, UnpushError
+from stream.model import Fenced, Position, StoreStalled, Topic, UnpushError
 from stream.service import intake as rooms
+from stream.service import letters
 from stream.service.outbox import Letter
 from stream.state.store import Store
 from tests.service.small_world import NAMES, START_MS, SmallWorld, condemned
@@ -197,3 +199,124 @@ def test_garbage_among_the_results_marks_nothing_and_stops_nothing(world: SmallW
     run = [message(Topic.RESULTS, at, b"m", value) for at, value in enumerate([b"junk", b"", None])]
     world.intake.take(Topic.RESULTS, 0, run, 0, 3)
     assert stored(world, Topic.RESULTS) == [(0, 3)]
+
+
+class Silent:
+    """A dead-letter topic that says nothing until the test speaks for it."""
+
+    def __init__(self, world: SmallWorld) -> None:
+        self.letters: list[Letter] = []
+        self.answers: list[Callable[[KafkaError | None], None]] = []
+        world.intake._letters._send = self.take
+
+    def take(self, letter: Letter, done: Callable[[KafkaError | None], None]) -> None:
+        self.letters.append(letter)
+        self.answers.append(done)
+
+    def answer(self, error: KafkaError | None = None) -> None:
+        """To all that wait."""
+        answers, self.answers = self.answers, []
+        for done in answers:
+            done(error)
+
+
+def junk(topic: Topic, offset: int, time_ms: int = START_MS + 10) -> Message:
+    return message(topic, offset, b"k-%d" % offset, b"junk", time_ms=time_ms)
+
+
+def stands(world: SmallWorld, topic: Topic, run: list[Message]) -> str:
+    """Take a run that cannot be taken now; why."""
+    start = run[0].offset() or 0
+    with pytest.raises(DeadLettersDown) as refused:
+        world.intake.take(topic, 0, run, start, start + len(run))
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("topic", [Topic.SENDS, Topic.VIOLATIONS])
+def test_a_bad_record_is_written_once_however_often_its_run_is_read(world: SmallWorld, topic: Topic) -> None:
+    """While the dead-letter topic is down no copies are queued, and the thread is not held up again and again."""
+    silent, run = Silent(world), [junk(topic, 0), junk(topic, 1)]
+    assert "no answer for" in stands(world, topic, run)
+    began_s = time.monotonic()
+    for _ in range(20):
+        stands(world, topic, run)
+    stands(world, topic, [junk(topic, 5)])
+    assert time.monotonic() - began_s < letters.WAIT_S / 2
+    assert len(silent.letters) == 3
+    silent.answer()
+    world.intake.take(topic, 0, run, 0, 2)
+    world.intake.take(topic, 0, [junk(topic, 5)], 5, 6)
+    assert len(silent.letters) == 3
+    assert stored(world, topic) == [(0, 2), (5, 6)]
+    assert world.intake.dead == {(NAMES[topic], "wire_format"): 3}
+    assert not world.intake._letters.any
+
+
+def test_a_letter_that_failed_is_written_again(world: SmallWorld) -> None:
+    """Rather than drop it."""
+    silent, run = Silent(world), [junk(Topic.SENDS, 0)]
+    stands(world, Topic.SENDS, run)
+    silent.answer(KafkaError(KafkaError._MSG_TIMED_OUT))
+    assert "timed out" in stands(world, Topic.SENDS, run)
+    assert len(silent.letters) == 2
+    silent.answer()
+    world.intake.take(Topic.SENDS, 0, run, 0, 1)
+    assert len(silent.letters) == 2
+
+
+def test_a_letter_is_not_written_again_where_only_the_store_took_nothing(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """StoreStalled: the run is read again; its letters are there already."""
+
+    def stalls(*_: Any) -> int:
+        raise StoreStalled("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.shard, "add", stalls)
+        for _ in range(3):
+            with pytest.raises(StoreStalled):
+                world.intake.take(Topic.VIOLATIONS, 0, [junk(Topic.VIOLATIONS, 0)], 0, 1)
+    world.intake.take(Topic.VIOLATIONS, 0, [junk(Topic.VIOLATIONS, 0)], 0, 1)
+    assert (len(world.mailbox.letters), sum(world.intake.dead.values())) == (1, 1)
+
+
+def test_a_run_that_is_read_again_is_not_counted_again(world: SmallWorld) -> None:
+    """A share of bad records above the bound stops the service; one bad record that waits is one."""
+    Silent(world)
+    for _ in range(300):
+        stands(world, Topic.VIOLATIONS, [junk(Topic.VIOLATIONS, 0)])
+
+
+def test_another_record_at_the_same_offset_of_a_topic_made_anew_is_buried_too(world: SmallWorld) -> None:
+    """The letter that is under way is another record's."""
+    silent = Silent(world)
+    stands(world, Topic.SENDS, [junk(Topic.SENDS, 0)])
+    stands(world, Topic.SENDS, [junk(Topic.SENDS, 0, START_MS + 99)])
+    assert len(silent.letters) == 2
+
+
+def test_letters_of_a_shard_that_left_are_forgotten(world: SmallWorld) -> None:
+    """Its next owner reads them again; nothing stays in memory for them here."""
+    silent, kept = Silent(world), world.intake._letters
+    stands(world, Topic.SENDS, [junk(Topic.SENDS, 0)])
+    world.intake.shards[1] = world.intake.shards.pop(0)
+    with pytest.raises(DeadLettersDown):
+        kept.bury({Position("sends", 1, 7, 1): silent.letters[0]})
+    assert [at.partition for at in kept._sent] == [1]
+
+
+def test_letters_that_were_too_large_together_leave_one_by_one_and_the_cure_is_named(world: SmallWorld) -> None:
+    """If that topic cannot be written, reading waits and says why."""
+    silent, run = Silent(world), [junk(Topic.SENDS, at) for at in range(3)]
+    stands(world, Topic.SENDS, run)
+    silent.answer(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    said = []
+    for left in (1, 2, 3):
+        said.append(stands(world, Topic.SENDS, run))
+        assert len(silent.letters) == 3 + left
+        silent.answer()
+    assert "for its size" in said[0]
+    assert "raise its max.message.bytes" in said[0]
+    world.intake.take(Topic.SENDS, 0, run, 0, 3)
+    assert len(silent.letters) == 6
