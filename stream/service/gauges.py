@@ -44,7 +44,7 @@ class Gauges:
             yield Note("joining", f"it is not yet a member of the group {service.settings.kafka.group_id}")
         for place, why in self._standing():
             yield Note("partition_stands_still", f"{service.names[place[0]]}/{place[1]}: {why}")
-        for why in set(service.settling.unburied.values()):
+        for why in set(service.settling.late.unburied.values()):
             yield Note("dead_letters_wait", f"{service.settings.topics.dead_letter} takes nothing: {why}")
 
     def _standing(self) -> Iterator[tuple[tuple[Topic, int], str]]:
@@ -84,7 +84,7 @@ class Gauges:
         names, found = self._service.names, dict[tuple[str, ...], float]()
         for (topic, why), count in list(self._service.intake.dead.items()):
             found[topic, why] = count
-        for why, count in list(self._service.settling.dead.items()):
+        for why, count in list(self._service.settling.late.dead.items()):
             place = names[Topic.SENDS], why
             found[place] = found.get(place, 0) + count
         return found

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
-from stream.model import BadRecord, DeadReason, Outcome, Position, Severity, Topic
+from stream.model import Outcome, Severity, Topic
 from stream.service.clock import Clock
 from stream.service.desk import Desk
-from stream.service.outbox import Letter, Outbox, Written
-from stream.state.shard import EVERYTHING, Shard, StoredSend
-from stream.wire.dead_letters import headers
+from stream.service.late_letters import HeadersAgain, LateLetters
+from stream.service.outbox import Outbox, Written
+from stream.state.shard import EVERYTHING, Shard
 from stream.work.condemned import Condemned
 from stream.work.endings import Ending, bare_result, ending_of, halves, result_id, result_of
 from stream.work.judgement import Violation
 from stream.work.packing import Parcel
-
-log = structlog.get_logger(__name__)
 
 _WOULD_BE: Final = frozenset({Outcome.NOT_REVOCABLE, Outcome.ALREADY_REVOKED, Outcome.FAILED})
 
@@ -32,6 +28,7 @@ class Settling:
         outbox: Outbox,
         clock: Clock,
         sends_topic: str,
+        headers_again: HeadersAgain,
         kick: Callable[[], None],
         behind: Callable[[], bool],
         *,
@@ -41,22 +38,18 @@ class Settling:
         """Results delivered so far."""
         self.devices: dict[tuple[str, str], int] = {}
         """Devices revoked, rejected or failed so far, by app and ending."""
-        self.dead: dict[str, int] = {}
-        """Stored sends that turned out unreadable and are dead letters now, by reason."""
-        self.unburied: dict[int, str] = {}
-        """Why the dead-letter topic refuses others of them."""
+        self.late = LateLetters(sends_topic, headers_again, outbox, self._buried)
         self.watchers: list[Callable[[Written], None]] = []
         """Each is told of each result that is settled."""
         self._desk, self._outbox, self._clock = desk, outbox, clock
-        self._sends_topic = sends_topic
         self._kick = kick
         self._behind = behind
         self._dry = dry
 
     def end(self, parcel: Parcel, ending: Ending) -> None:
-        """A parcel has reached its end: write its result."""
+        """A parcel has reached its end: write its result, for an unreadable send when its dead letter is there."""
         it = parcel.owner
-        if it is None or (shard := self._desk.shards.get(it.shard)) is None:
+        if it is None or (shard := self._desk.shards.get(it.shard)) is None or self.late.holds(shard, parcel, ending):
             return
         it.produced(parcel)
         if self._dry and ending.outcome in _WOULD_BE:
@@ -65,6 +58,10 @@ class Settling:
         totals = it.totals(parcel.violation.violation_id, self.all_read(shard))
         result = result_of(parcel, ending, totals, self._clock.now_ms(), self._dry)
         self._outbox.write(Written(shard, result, parcel, parcel.violation.trace))
+
+    def _buried(self, parcel: Parcel, ending: Ending) -> None:
+        if self._desk.wants(parcel):  # else it was withdrawn meanwhile
+            self.end(parcel, ending)
 
     def say(self, it: Condemned, violation: Violation, outcome: Outcome) -> None:
         """A result without places, once: NOT_FOUND per violation, WITHDRAWN per withdrawal."""
@@ -128,22 +125,3 @@ class Settling:
         for ending, devices in counts.items():
             if devices > 0:
                 self.devices[result.client_id, ending] = self.devices.get((result.client_id, ending), 0) + devices
-
-    def unreadable(self, shard: Shard, message_id: str, stored: StoredSend, error: BadRecord) -> None:
-        """A stored send that a violation needs cannot be read: a dead letter, tried until it is delivered."""
-        place = Position(self._sends_topic, shard.number, stored.offset, stored.timestamp_ms)
-        letter = Letter(message_id.encode(), stored.value, list(headers((), error, place)))
-        log.warning("dead_letter", topic=place.topic, partition=place.partition, offset=place.offset, why=str(error))
-        self._bury(letter, error.reason)
-
-    def _bury(self, letter: Letter, reason: DeadReason) -> None:
-        def done(failed: object) -> None:
-            if failed is None:
-                self.unburied.pop(id(letter), None)
-                self.dead[reason.value] = self.dead.get(reason.value, 0) + 1
-                return
-            self.unburied[id(letter)] = str(failed)
-            log.warning("dead_letter_waits", why=str(failed))
-            self._outbox.later(lambda: self._bury(letter, reason))
-
-        self._outbox.dead_letter(letter, done)

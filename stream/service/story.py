@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
@@ -26,10 +26,11 @@ from confluent_kafka import KafkaException, Producer
 from stream.kafka import properties
 from stream.kafka.cluster import Cluster
 from stream.kafka.membership import Membership
+from stream.kafka.originals import Headers, headers_again
 from stream.kafka.past import Past
 from stream.kafka.preflight import World
 from stream.kafka.tail import Tail
-from stream.model import StartError, StoreCorrupt, Topic, UnpushError
+from stream.model import Position, StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
 from stream.service.arrivals import Arrivals, Topics
 from stream.service.calls import Calls
@@ -110,6 +111,7 @@ class Service:
             self.outbox,
             self.clock,
             self.names[Topic.SENDS],
+            self._headers_again,
             self._settled_one,
             lambda: self.tail.behind,
             dry=self.dry,
@@ -145,7 +147,7 @@ class Service:
             crowded=calls.crowded,
             has_room=calls.has_room,
         )
-        sorter = Sorter(self.wire, calls.largest_call, lambda *bad: self.settling.unreadable(*bad))
+        sorter = Sorter(self.wire, calls.largest_call, lambda *bad: self.settling.late.found(*bad))
         return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms)
 
     def _new_intake(self, shards: dict[int, Shard]) -> Intake:
@@ -191,6 +193,16 @@ class Service:
         )
         self.membership = Membership(properties.member(self.settings), self.names, take, self.arrivals, self.failed)
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
+
+    def _headers_again(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:
+        """Read records again that the store keeps without their headers; in a thread, since Kafka may be slow."""
+
+        def answered(asked: asyncio.Future[dict[Position, Headers]]) -> None:
+            if not asked.cancelled():
+                told(asked.result() if asked.exception() is None else {})
+
+        consumer = properties.past(self.settings)
+        self._loop.run_in_executor(None, headers_again, consumer, positions).add_done_callback(answered)
 
     def _settled_one(self) -> None:
         """Let the desk plan again, but not for every single place in lanes that are full."""

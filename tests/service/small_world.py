@@ -130,6 +130,7 @@ class SmallWorld:
             cast(Outbox, self.mailbox),
             self.clock,
             "sends",
+            lambda positions, told: told({at: [("own", b"header")] for at in positions}),
             lambda: None,
             lambda: False,
             dry=self._dry,
@@ -154,7 +155,7 @@ class SmallWorld:
             crowded=lambda: bool(self.crowd),
             has_room=lambda app: app not in self.crowd,
         )
-        sorter = Sorter(self.wire, lambda app: self.largest, lambda *bad: self.settling.unreadable(*bad))
+        sorter = Sorter(self.wire, lambda app: self.largest, lambda *bad: self.settling.late.found(*bad))
         return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS)
 
     def _new_intake(self) -> Intake:

@@ -70,6 +70,10 @@ class Bounded:
             delivered(error, Message(topic="results", partition=0, offset=at, timestamp=(2, 1_764_000_000_000)))
 
 
+def no_headers(*_: Any) -> None:
+    raise AssertionError("every send can be read")
+
+
 class Post:
     """An outbox with the settling that cuts its results; ``settled`` is what has arrived."""
 
@@ -81,7 +85,9 @@ class Post:
             producer, topic, "dead", Wire(), False, self.settled.append, lambda written: self.settling.halves(written)
         )
         desk = cast(Desk, self)
-        self.settling = Settling(desk, self.outbox, Clock(), "sends", lambda: None, lambda: False, dry=False)
+        self.settling = Settling(
+            desk, self.outbox, Clock(), "sends", no_headers, lambda: None, lambda: False, dry=False
+        )
 
     def replaced(self, parcel: Parcel, pieces: list[Parcel]) -> None:
         """What the desk is told."""

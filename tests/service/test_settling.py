@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
-from stream.model import MAX_TOKEN_BYTES, Outcome, Status, Topic
+from stream.model import MAX_TOKEN_BYTES, Outcome, Position, Status, Topic
+from stream.service.outbox import Letter
 from stream.state import keys
 from stream.state.shard import Shard
 from tests.service.small_world import RETENTION_MS, SmallWorld
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[SmallWorld]:
+    small = SmallWorld(tmp_path)
+    yield small
+    small.close()
 
 
 def test_a_dry_run_calls_nobody_and_covers_only_for_itself(tmp_path: Path) -> None:
@@ -125,6 +136,95 @@ def test_a_stored_send_that_turns_out_unreadable_is_buried_once_and_each_violati
     ]
     assert len(world.mailbox.letters) == 0, "after the restart it is known"
     world.close()
+
+
+def unreadable_send(world: SmallWorld) -> Iterator[Callable[[KafkaError | None], None]]:
+    """A message whose only send turns out unreadable when its violation needs it; how to answer each letter."""
+    world.send("other", ["good"])
+    world.read(Topic.SENDS)  # the next of its kind passes by its looks
+    world.send("m", ["a", "b"])
+    broken = world.topics[Topic.SENDS][1]
+    world.topics[Topic.SENDS][1] = broken._replace(value=broken.value.replace(b"\x02b\0", b"\x7fb\0"))
+    return deaf(world)
+
+
+def deaf(world: SmallWorld) -> Iterator[Callable[[KafkaError | None], None]]:
+    """The dead-letter topic answers when the test does."""
+    answers: deque[Callable[[KafkaError | None], None]] = deque()
+
+    def take(letter: Letter, done: Callable[[KafkaError | None], None]) -> None:
+        world.mailbox.letters.append(letter)
+        answers.append(done)
+
+    world.mailbox.dead_letter = take  # type: ignore[method-assign]
+    world.mailbox.later = lambda call: world.loop.append(call)  # type: ignore[method-assign]
+    return iter(answers.popleft, None)
+
+
+def test_a_place_of_an_unreadable_send_settles_only_when_its_letter_is_there(world: SmallWorld) -> None:
+    """It goes to the dead letters whole, with its own headers, and the violation gets a FAILED for it: in this order,
+    so that a crash between the two writes the letter again."""
+    answers = unreadable_send(world)
+    world.violate("m", "v1")
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert (world.results, len(world.mailbox.letters)) == ([], 1)
+    assert dict(world.mailbox.letters[0].headers)["own"] == b"header"
+    world.restart(keep=True)
+    answers = deaf(world)
+    world.until_quiet()
+    assert (world.results, len(world.mailbox.letters)) == ([], 1), "written again: nobody knew that it had arrived"
+    next(answers)(KafkaError(KafkaError._MSG_TIMED_OUT))
+    assert list(world.settling.late.unburied.values()) == [str(KafkaError(KafkaError._MSG_TIMED_OUT))]
+    world.until_quiet()
+    assert (world.results, len(world.mailbox.letters)) == ([], 2)
+    next(answers)(None)
+    world.until_quiet()
+    assert [(r.violation_id, r.detail) for r in world.results] == [("v1", "unreadable"), ("v2", "unreadable")]
+    assert (world.settling.late.unburied, world.settling.late.dead) == ({}, {"decode": 1})
+
+
+def test_a_withdrawal_while_the_letter_is_on_its_way_leaves_nothing_to_say(world: SmallWorld) -> None:
+    """WITHDRAWN: stop what has not been done yet; the letter goes all the same."""
+    answers = unreadable_send(world)
+    world.violate("m", "v1")
+    world.until_quiet()
+    world.violate("m", "v1", Status.WITHDRAWN)
+    world.until_quiet()
+    next(answers)(None)
+    world.until_quiet()
+    assert world.outcomes("m", "v1") == [Outcome.WITHDRAWN]
+    assert not world.desk.open
+
+
+def test_a_letter_that_arrives_when_its_shard_has_gone_settles_nothing(world: SmallWorld) -> None:
+    """The fence: whatever was under way must leave no trace."""
+    answers = unreadable_send(world)
+    world.violate("m", "v1")
+    world.until_quiet()
+    world.shard.fence()
+    world.desk.shard_came(Shard(0, world.store, RETENTION_MS // 12))
+    next(answers)(None)
+    assert not world.mailbox.written
+
+
+def test_headers_that_kafka_does_not_tell_now_are_asked_for_again(world: SmallWorld) -> None:
+    """The record's own headers stay; until they are known its letter waits, visibly."""
+    asked: list[Callable[[dict[Position, list[tuple[str, bytes | None]]]], None]] = []
+    world.settling.late._headers_again = lambda positions, told: asked.append(told)
+    unreadable_send(world)
+    world.violate("m", "v1")
+    world.until_quiet()
+    asked.pop()({})
+    assert list(world.settling.late.unburied.values()) == [
+        "Kafka does not tell the headers of the record that goes there"
+    ]
+    assert not world.mailbox.letters
+    world.until_quiet()
+    (at,) = world.settling.late.unburied
+    asked.pop()({at: []})
+    assert len(world.mailbox.letters) == 1
+    assert world.settling.late.unburied == {}
 
 
 def test_a_result_of_a_shard_that_has_gone_leaves_no_trace(tmp_path: Path) -> None:

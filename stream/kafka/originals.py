@@ -1,0 +1,56 @@
+"""Records read once more by their place, for the little of them that the store does not keep: their headers.
+
+Promised: an answer within the time given, and no other record's headers. Not promised: an answer for each place; one
+that Kafka did not give in time is left out, to be asked for again. Blocks: for a thread of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from stream.model import Position
+
+WITHIN_S: Final = 5.0
+_GONE: Final = (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET)
+
+Headers = list[tuple[str, bytes | None]]
+
+
+def headers_again(properties: dict[str, Any], positions: Iterable[Position]) -> dict[Position, Headers]:
+    """The headers of the records at these positions; none for a record that is gone. ``properties``: a consumer's
+    that is assigned by hand. Raises KafkaException where there can be no consumer."""
+    until_s = time.monotonic() + WITHIN_S
+    found: dict[Position, Headers] = {}
+    consumer = Consumer(properties)
+    try:
+        for position in positions:
+            consumer.assign([TopicPartition(position.topic, position.partition, position.offset)])
+            headers = _read(consumer, position, until_s)
+            if headers is not None:
+                found[position] = headers
+    finally:
+        consumer.close()
+    return found
+
+
+def _read(consumer: Consumer, position: Position, until_s: float) -> Headers | None:
+    """None: no answer in time."""
+    while (left_s := until_s - time.monotonic()) > 0:
+        for message in consumer.consume(1, left_s):
+            error = message.error()
+            if (message.topic(), message.partition()) != (position.topic, position.partition):
+                continue  # trouble with a broker, which has no partition
+            if error is None:
+                return _of(message, position)
+            if error.code() in _GONE:
+                return []
+    return None
+
+
+def _of(message: Message, position: Position) -> Headers:
+    same = message.offset() == position.offset and max(0, message.timestamp()[1]) == position.timestamp_ms
+    return cast("Headers", list(message.headers() or [])) if same else []
