@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from stream.kafka.pulse import EVERY_MS, Pulse
 from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
 from stream.model import Fenced, Topic
 
@@ -55,7 +56,15 @@ class Membership:
         shards: Shards,
         failed: Callable[[Exception], None],
     ) -> None:
-        self._consumer = Consumer(properties)
+        self._pulse = Pulse()
+        self._consumer = Consumer(
+            {
+                "statistics.interval.ms": EVERY_MS,
+                **properties,
+                "stats_cb": lambda said: self._pulse.look(said, time.monotonic()),
+                "error_cb": self._pulse.trouble,
+            }
+        )
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
         self._take, self._shards, self._failed = take, shards, failed
@@ -79,6 +88,11 @@ class Membership:
     def waiting(self) -> dict[Place, str]:
         """Partitions that stand still, and why."""
         return dict(self._standing.reasons)
+
+    @property
+    def silence(self) -> str | None:
+        """Why it can do nothing: no broker has answered for long; None: they answer."""
+        return self._pulse.why(time.monotonic())
 
     @property
     def unread(self) -> Mapping[Place, int]:

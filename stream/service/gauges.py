@@ -42,6 +42,8 @@ class Gauges:
             yield Note("draining", "it is stopping: calls in flight end, no new one starts")
         elif not service.membership.joined:
             yield Note("joining", f"it is not yet a member of the group {service.settings.kafka.group_id}")
+        if (silence := service.membership.silence) is not None:
+            yield Note("no_broker", silence)
         for place, why in self._standing():
             yield Note("partition_stands_still", f"{service.names[place[0]]}/{place[1]}: {why}")
         for why in set(service.settling.late.unburied.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -69,6 +70,17 @@ async def test_a_member_that_was_thrown_out_is_not_ready_until_it_is_back(tmp_pa
         rig.service.membership._were_lost(Mock(), [])
         reply = await rig.get("/readyz")
         assert (reply.status, words(reply, "reasons")) == (503, ["joining"])
+
+
+async def test_brokers_that_are_away_for_long_make_it_not_ready_until_one_answers(tmp_path: Path) -> None:
+    """200 once able to act; else 503 with the reasons, and 200 again by itself."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.service.membership._pulse._silent_since_s = time.monotonic() - 42
+        reply = await rig.get("/readyz")
+        assert (reply.status, words(reply, "reasons")) == (503, ["no_broker"])
+        assert reply.json["reasons"][0]["why"].startswith("no broker has answered for 42 s: ")
+        await rig.until("/readyz", lambda r: r.status == 200)
 
 
 async def test_a_violation_is_followed_to_its_end_and_no_token_is_shown(tmp_path: Path) -> None:
