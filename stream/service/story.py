@@ -80,11 +80,14 @@ class Service:
         self.keys = Keys(settings.push_kit, self.clock)
         self.wire = Wire(settings.avro.write_format, _registry(settings))
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
-        self._wire_rooms(retention_ms, bucket_ms)
+        self._spans_ms = retention_ms, bucket_ms
+        self._to_close = contextlib.AsyncExitStack()
+        self._to_close.push_async_callback(asyncio.to_thread, self.store.close)
 
     def _wire_rooms(self, retention_ms: int, bucket_ms: int) -> None:
         settings = self.settings
         self.producer = Producer(properties.producer(settings))
+        self._to_close.callback(self.producer.flush, 1.0)
         self.outbox = Outbox(
             self.producer,
             self.names[Topic.RESULTS],
@@ -95,6 +98,7 @@ class Service:
             lambda written: self.settling.halves(written),
         )
         self.push_kit = PushKit(settings.push_kit.url, settings.push_kit.timeout_s, settings.push_kit.max_in_flight)
+        self._to_close.push_async_callback(self.push_kit.close)
         gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)
         self.calls = Calls(
             settings.push_kit,
@@ -295,13 +299,17 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.push_kit.close()
-        self.producer.flush(1.0)
-        await asyncio.to_thread(self.store.close)
+        await self._to_close.aclose()
         if isinstance(self.failure, StoreCorrupt):
             log.error("store_moved_aside", to=str(move_aside(self.settings.store.path)), why=str(self.failure))
 
     async def __aenter__(self) -> Service:
+        """Wire the rooms; what is open already is closed where one of them cannot be made."""
+        try:
+            self._wire_rooms(*self._spans_ms)
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
