@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 import time
 
 import pytest
@@ -49,4 +51,26 @@ def test_every_token_of_every_violated_send_is_covered_exactly(town: Town) -> No
     assert fewest >= third
     assert calls <= 1.05 * fewest
     assert not repeated(book)
+    assert instance.stop() == 0
+
+
+def noise(characters: int, seed: int) -> str:
+    """Text that no compression makes much smaller."""
+    return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=characters))
+
+
+def test_violations_as_large_as_kafka_takes_are_revoked_and_reported(town: Town) -> None:
+    """Ids of megabytes are whole in the results, a reason of a megabyte is cut; the topics here take 2 MB."""
+    maker = town.maker
+    sends = [maker.send(noise(400_000, 1), 3), maker.send(tokens=1_000), *(maker.send(tokens=2) for _ in range(20))]
+    long_ids = maker.violation(sends[0].head.message_id, noise(1_190_000, 2))
+    long_reason = maker.violation(sends[1].head.message_id)._replace(reason=noise(1_990_000, 3))
+    instance = town.run().wait_until_it_works()
+    town.tell(sends, [long_ids, long_reason], maker.violations(send.head.message_id for send in sends[2:]))
+    town.wait_until_settled()
+    results = [seen.result for seen in town.story.results]
+    assert [r.violation_id for r in results if r.message_id == long_ids.message_id] == [long_ids.violation_id]
+    [cut] = [r for r in results if r.message_id == long_reason.message_id]
+    assert cut.reason.endswith("… (cut, 1990000 characters)")
+    assert sum(r.tokens_revoked for r in results) == 3 + 1_000 + 40
     assert instance.stop() == 0
