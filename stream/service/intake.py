@@ -178,8 +178,10 @@ class Intake:
             digests.append(digest)
         shard.add(Topic.VIOLATIONS, [span], puts)
         came = []
+        # What the loop sees when it hears of them may be later: by then the past, with results of theirs, may be read.
+        perhaps_known = not (shard.recalled and shard.past_is_read)
         for digest, (message, event) in zip(digests, events, strict=True):
-            came.append((digest, event, digest in shard.condemned or not shard.recalled))
+            came.append((digest, event, perhaps_known or digest in shard.condemned))
             shard.condemned.add(digest)
             self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
         if came:

@@ -320,3 +320,18 @@ def test_letters_that_were_too_large_together_leave_one_by_one_and_the_cure_is_n
     assert "raise its max.message.bytes" in said[0]
     world.intake.take(Topic.SENDS, 0, run, 0, 3)
     assert len(silent.letters) == 6
+
+
+def test_an_event_whose_past_is_read_before_the_loop_hears_of_it_is_not_taken_for_the_first(world: SmallWorld) -> None:
+    """A send that is known to be revoked is not called again: its mark, from the past, stands in the store by then."""
+    world.send("m", ["t"])
+    world.violate("m")
+    world.until_quiet()
+    world.restart(keep=False)
+    world.violate("m")
+    world.recall()
+    world.read_past(Topic.RESULTS, 10)
+    world.read(Topic.VIOLATIONS)
+    world.read_past(Topic.VIOLATIONS, 10)
+    world.until_quiet()
+    assert world.covered("m", "v1") == {(0, 0): 1}
