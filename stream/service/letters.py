@@ -23,6 +23,9 @@ WAIT_S: Final = 0.5
 """For letters that have just left, while the topic seems to take them; ten times what a busy broker needs. The
 partition stands still after that, and its thread goes on with others."""
 
+LARGE_AGAIN_S: Final = 10.0
+"""A megabyte that is refused is not sent twice a second until somebody raises the topic's bound."""
+
 Send = Callable[[Letter, Callable[[KafkaError | None], None]], None]
 
 
@@ -43,7 +46,12 @@ class _Sent:
 
     @property
     def too_large(self) -> bool:
-        return self.error is not None and self.error.code() in TOO_LARGE
+        return _for_its_size(self.error)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was too large twice, and lately: perhaps only its batch was the first time."""
+        return _for_its_size(self.before) and time.monotonic() < self.since_s + LARGE_AGAIN_S
 
 
 class Letters:
@@ -98,13 +106,14 @@ class Letters:
     def _down(self) -> bool:
         """Whether the topic did not take some of those that left before: then nobody waits for others."""
         since_s = time.monotonic() - WAIT_S
-        return any(sent.error or (sent.under_way and sent.since_s <= since_s) for sent in list(self._sent.values()))
+        some = [sent for sent in list(self._sent.values()) if not (sent.arrived or sent.too_large)]
+        return any(sent.error is not None or sent.since_s <= since_s for sent in some)
 
     def _due(self, letters: Iterable[Position]) -> list[Position]:
         """Those that have never left, and those that failed; of what was too large one at a time, since perhaps only
         their batch was."""
         known = {at: sent for at in letters if (sent := self._sent.get(at)) is not None}
-        large = [at for at, sent in known.items() if sent.too_large]
+        large = [at for at, sent in known.items() if sent.too_large and not sent.rests]
         failed = [at for at, sent in known.items() if sent.error is not None and not sent.too_large]
         return [at for at in letters if at not in known] + failed + large[:1]
 
@@ -120,13 +129,17 @@ class Letters:
         self._send(letter, done)
 
 
+def _for_its_size(error: KafkaError | None) -> bool:
+    return error is not None and error.code() in TOO_LARGE
+
+
 def _why(left: Mapping[Position, _Sent], letters: Mapping[Position, Letter]) -> str:
     failed = [(at, error) for at, sent in left.items() if (error := sent.error or sent.before) is not None]
     if not failed:
         waits_s = time.monotonic() - min(sent.since_s for sent in left.values())
         return f"the dead-letter topic takes nothing: no answer for {waits_s:.0f} s"
     at, error = failed[0]
-    if error.code() in TOO_LARGE:
+    if _for_its_size(error):
         return (
             f"the dead-letter topic refuses the record at offset {at.offset} for its size, "
             f"{letters[at].bytes} bytes with our headers: raise its max.message.bytes"

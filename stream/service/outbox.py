@@ -96,15 +96,20 @@ class Outbox:
         self._large: deque[Written] = deque()
         self._alone: Written | None = None
         self._too_large: dict[str, Written] = {}
-        self._looking: asyncio.TimerHandle | None = None
+        self._resting: list[Written] = []
         self._wake = asyncio.Event()
         self.refused = 0
         """Deliveries that failed so far; each is tried again."""
 
     @property
     def size(self) -> int:
-        """Results that are not yet delivered and marked."""
-        return self._outstanding + len(self._delivered) + len(self._again) + len(self._large) + self._letters
+        """Results and dead letters that are not yet delivered and marked."""
+        return self.results + self._letters
+
+    @property
+    def results(self) -> int:
+        """Of them, the results."""
+        return self._outstanding + len(self._delivered) + len(self._again) + len(self._large)
 
     @property
     def too_large(self) -> int:
@@ -193,13 +198,14 @@ class Outbox:
                 cure="raise the topic's max.message.bytes",
             )
         self._too_large[name] = written
-        if self._looking is None:
-            self._looking = self._loop.call_later(REFUSED_AGAIN_S, self._try_too_large)
+        if not self._resting:
+            self._loop.call_later(REFUSED_AGAIN_S, self._try_too_large)
+        self._resting.append(written)
 
     def _try_too_large(self) -> None:
-        self._looking = None
         self._too_large = {name: written for name, written in self._too_large.items() if written.shard.owned}
-        self._large.extend(self._too_large.values())
+        self._large.extend(self._resting)
+        self._resting = []
         self._wake.set()
 
     def dead_letter(self, letter: Letter, done: Callable[[KafkaError | None], None]) -> None:

@@ -215,7 +215,7 @@ class Service:
 
     def busy(self) -> bool:
         """Whether calls are due or violations wait: bulk reading gives way then. From any thread."""
-        return bool(self.calls.in_flight or self.desk.urgent or self.outbox.size)
+        return bool(self.calls.in_flight or self.desk.urgent or self.outbox.results)
 
     # --- what ends it
 

@@ -322,6 +322,25 @@ def test_letters_that_were_too_large_together_leave_one_by_one_and_the_cure_is_n
     assert len(silent.letters) == 6
 
 
+def test_a_letter_that_is_too_large_by_itself_is_tried_now_and_then_and_others_before_it(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept, whole, until the topic takes it; a megabyte is not sent twice a second for nothing."""
+    silent, run = Silent(world), [junk(Topic.SENDS, at) for at in range(2)]
+    for _ in range(2):
+        stands(world, Topic.SENDS, run)
+        silent.answer(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    for _ in range(20):
+        stands(world, Topic.SENDS, run)
+        silent.answer()
+    assert [letter.key for letter in silent.letters] == [b"k-0", b"k-1", b"k-0", b"k-1"]
+    monkeypatch.setattr(letters, "LARGE_AGAIN_S", 0.0)
+    stands(world, Topic.SENDS, run)
+    silent.answer()
+    world.intake.take(Topic.SENDS, 0, run, 0, 2)
+    assert [letter.key for letter in silent.letters][4:] == [b"k-0"]
+
+
 def test_an_event_whose_past_is_read_before_the_loop_hears_of_it_is_not_taken_for_the_first(world: SmallWorld) -> None:
     """A send that is known to be revoked is not called again: its mark, from the past, stands in the store by then."""
     world.send("m", ["t"])
