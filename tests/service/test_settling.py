@@ -194,7 +194,7 @@ def test_a_withdrawal_while_the_letter_is_on_its_way_leaves_nothing_to_say(world
     next(answers)(None)
     world.until_quiet()
     assert world.outcomes("m", "v1") == [Outcome.WITHDRAWN]
-    assert not world.desk.open
+    assert not world.desk.docket.open
 
 
 def test_a_letter_that_arrives_when_its_shard_has_gone_settles_nothing(world: SmallWorld) -> None:
