@@ -11,7 +11,7 @@ from stream.model import Outcome, RejectedToken, RevokeResult, SendPart
 from stream.work.judgement import Violation
 from stream.work.packing import LastReply, Parcel
 
-MAX_TEXT_CHARACTERS: Final = 4_096
+MAX_TEXT_CHARACTERS: Final = 65_536
 """Of a text in a result that names nothing: a detector's reason of 400 kB would else stand in each of a campaign's
 ten thousand results. The violation's own record keeps it whole."""
 
