@@ -85,8 +85,8 @@ def test_totals_are_equal_only_when_all_is_counted_and_read(
 def test_texts_without_end_are_cut_and_say_so_and_ids_are_not() -> None:
     """A result has at most 900 kB, whatever a detector writes into its reason."""
     huge = violation("v" * 5_000)._replace(reason="r" * 400_000)
-    made = parcel([b"a"], app="c" * 5_000, finding=huge)
-    whole = result(made, Ending(Outcome.FAILED, detail="d" * 5_000))
+    made = parcel([b"a"], app="c" * 70_000, finding=huge)
+    whole = result(made, Ending(Outcome.FAILED, detail="d" * 70_000))
     bare = bare_result(huge, Outcome.NOT_FOUND, "", (0, 0), 1)
     for text in (whole.reason, whole.detail, whole.client_id, bare.reason):
         assert text is not None
