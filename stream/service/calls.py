@@ -152,7 +152,8 @@ class Calls:
         """Parcels of this severity and above that could be called now, or somewhat more."""
         if self._lanes.size < FEW:
             return self._lanes.size
-        return self._lanes.ready(severity, lambda app: self.app(app).waits_for is not None)
+        now_s = self._clock.monotonic_s()
+        return self._lanes.ready(severity, lambda app: self._may_call(app, now_s))
 
     def crowded(self) -> bool:
         """Whether some app has enough under way."""
@@ -222,10 +223,13 @@ class Calls:
                 self._lanes.put(due, self._severities[due])
         parcel = None
         if self._lanes.size and not self._stopping:
-            parcel = self._lanes.next(lambda app: self.app(app).wait_s(now_s) == 0.0)
+            parcel = self._lanes.next(lambda app: self._may_call(app, now_s))
         if parcel is None:
             self._set_timer(now_s)
         return parcel
+
+    def _may_call(self, app: str, now_s: float) -> bool:
+        return self.app(app).may_call(now_s, self._settings.max_in_flight)
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")
@@ -255,9 +259,11 @@ class Calls:
         parcel.attempts += 1
         parcel.tried = True
         self.in_flight.add(parcel)
+        app.in_flight += 1
         try:
             reply = await gateway.revoke(app, parcel, body)
         finally:
+            app.in_flight -= 1
             self.in_flight.discard(parcel)
             self._landing.set()
         parcel.attempts += reply.calls - 1
@@ -277,8 +283,9 @@ class Calls:
                 return
 
     def _set_timer(self, now_s: float) -> None:
-        """Wake a worker when the next retry is due or the next app may call."""
-        times = [wait_s for app in self._lanes.apps() if (wait_s := self.app(app).wait_s(now_s)) is not None]
+        """Wake a worker when the next retry is due or the next app may call; one that waits for its own calls to come
+        back is gone on with by the worker that hears of it."""
+        times = [wait_s for app in self._lanes.apps() if (wait_s := self.app(app).wait_s(now_s))]
         if (due_s := self._due.next_s()) is not None:
             times.append(due_s - now_s)
         if self._timer is not None:

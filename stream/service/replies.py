@@ -46,6 +46,7 @@ class Replies:
 
     def sort(self, parcel: Parcel, app: App, reply: Reply) -> None:
         """Do what the reply says."""
+        app.heard(usable=reply.verdict is not Verdict.RETRY)
         if reply.verdict is not Verdict.REVOKED:
             reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
             parcel.last_reply = LastReply(reason, reply.http_status, reply.code, reply.push_request_id)

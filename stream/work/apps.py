@@ -10,6 +10,11 @@ from stream.work.limits import DeviceBucket, largest_call
 
 PROBE_FIRST_S: Final = 2.0
 PROBE_LONGEST_S: Final = 60.0
+FAILING_AFTER: Final = 8
+"""So many calls in a row without an answer that says anything: the app's calls get nowhere."""
+FAILING_SHARE: Final = 4
+"""An app whose calls get nowhere may have one in so many of all calls in flight: slow failures of one app must leave
+room for the others."""
 REFUSED_IN_A_ROW: Final = 200
 """So many tokens refused and none accepted is a wrong setting, not bad tokens (contract, promise 4)."""
 
@@ -27,6 +32,7 @@ class App:
         "client_id",
         "cooling_until_s",
         "held",
+        "in_flight",
         "pause_reason",
         "paused_since_s",
         "probe_at_s",
@@ -34,6 +40,7 @@ class App:
         "token_limit",
         "_probe_s",
         "accepted_calls",
+        "_unanswered",
     )
 
     def __init__(self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None) -> None:
@@ -49,6 +56,9 @@ class App:
         self._refused: set[int] = set()
         """Hashes of the tokens refused in a row, none accepted between."""
         self.accepted_calls = 0
+        self.in_flight = 0
+        self._unanswered = 0
+        """Calls in a row that came to nothing: timeouts, resets, a gateway in trouble."""
         self._probe_s = PROBE_FIRST_S
 
     @property
@@ -67,6 +77,17 @@ class App:
             return None
         until_s = max(self.cooling_until_s, self.probe_at_s if self.pause_reason else 0.0)
         return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
+
+    def may_call(self, now_s: float, max_in_flight: int) -> bool:
+        """Whether a call may leave now, of ``max_in_flight`` that all apps share."""
+        failing = self._unanswered >= FAILING_AFTER
+        if failing and self.in_flight >= max(1, max_in_flight // FAILING_SHARE):
+            return False
+        return self.wait_s(now_s) == 0.0
+
+    def heard(self, *, usable: bool) -> None:
+        """A call came back: with an answer, or with nothing that says anything of its tokens."""
+        self._unanswered = 0 if usable else self._unanswered + 1
 
     def leaves(self, devices: int, now_s: float) -> None:
         """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's

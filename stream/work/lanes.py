@@ -79,10 +79,10 @@ class Lanes:
         """How many parcels wait in one lane."""
         return sum(map(len, self._lanes[severity].apps.values()))
 
-    def ready(self, severity: Severity, stopped: Callable[[str], bool]) -> int:
-        """How many parcels of this severity and above wait for a call, those of ``stopped`` apps not counted."""
+    def ready(self, severity: Severity, allowed: Allowed) -> int:
+        """How many parcels of this severity and above wait for a call and belong to an app that is ``allowed`` to."""
         lanes = (self._lanes[each].apps for each in Severity if each >= severity)
-        return sum(len(heap) for apps in lanes for app, heap in apps.items() if not stopped(app))
+        return sum(len(heap) for apps in lanes for app, heap in apps.items() if allowed(app))
 
     def apps(self) -> set[str]:
         """The apps that have something waiting."""

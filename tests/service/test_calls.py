@@ -347,6 +347,56 @@ async def test_devices_per_second_are_kept_in_every_window(clock: TurnedClock) -
             assert devices <= 100 * (at_s - start_s + DEPTH_S) + 100
 
 
+async def test_an_app_whose_calls_hang_leaves_room_for_the_others(clock: TurnedClock) -> None:
+    """No severity and no app starves another: not even where every call of the more severe takes all its time."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=8))
+
+    async def revoke(app: App, parcel: Parcel, body: bytes) -> Reply:
+        if app.client_id == "hanging":
+            await asyncio.sleep(3)
+            return Reply(Verdict.RETRY, detail="timeout")
+        return REVOKED
+
+    office.revoke = revoke  # type: ignore[method-assign]
+    office.put(*(some(f"h{n}", app="hanging") for n in range(300)), severity=Severity.CRITICAL)
+    await office.turn(4.0)
+    office.put(*(some(f"g{n}", app="good") for n in range(50)), severity=Severity.LOW)
+    await office.turn(0.1)
+    assert [each.client_id for each, _ in office.ended] == ["good"] * 50
+    await office.turn(3.0)
+    assert 0 < sum(each.client_id == "hanging" for each in office.calls.in_flight) <= 2
+    await close(office)
+
+
+async def test_an_app_that_comes_back_has_all_calls_in_flight_again(clock: TurnedClock) -> None:
+    """The share is of the failing alone: one usable answer ends it."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=8))
+    office.answer = lambda each: Reply(Verdict.RETRY, detail="timeout")
+    office.put(*(some(f"t{n}") for n in range(100)))
+    await office.turn(5.0)
+    office.answer = lambda each: REVOKED
+    office.may_answer.clear()
+    await office.turn(100.0, 1.0)
+    assert office.flying == 2
+    office.may_answer.set()
+    await office.turn()
+    assert office.outcomes == [Outcome.REVOKED] * 100
+    office.may_answer.clear()
+    office.put(*(some(f"again-{n}") for n in range(100)))
+    await office.turn()
+    assert office.flying == 8
+    await close(office)
+
+
+async def test_what_waits_for_its_own_app_keeps_nobody_from_being_planned(clock: TurnedClock) -> None:
+    """No app starves another: planning stops when enough is ready, and what may not leave is not ready."""
+    office = Office(clock, replace(SETTINGS, apps={"slow": AppSettings(None, 1, False)}))
+    office.put(*(some(f"s{n}", app="slow") for n in range(300)))
+    await office.turn()
+    assert office.calls.ready(Severity.LOW) == 0
+    await close(office)
+
+
 async def test_a_parcel_withdrawn_in_flight_is_not_called_again(office: Office) -> None:
     """WITHDRAWN: what has not been done yet is stopped, retries and halves too."""
     for reply in (BUSY, Reply(Verdict.SPLIT, 400), Reply(Verdict.PAUSE, 403), Reply(Verdict.FLOW_CONTROL, 503)):

@@ -81,7 +81,7 @@ def test_what_is_taken_out_is_gone_and_the_rest_as_before(
 def test_ready_counts_this_severity_and_above(
     rows: list[tuple[Severity, str, int]], severity: Severity, stopped: set[str]
 ) -> None:
-    """Those of stopped apps not counted."""
+    """Those of apps that may not call now not counted."""
     lanes, _ = filled(rows)
     expected = sum(row[0] >= severity and row[1] not in stopped for row in rows)
-    assert lanes.ready(severity, lambda app: app in stopped) == expected
+    assert lanes.ready(severity, lambda app: app not in stopped) == expected
