@@ -67,9 +67,9 @@ class Front:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/api/status", self._status)
-        # An id may hold anything, a slash too; it comes percent-encoded or not.
-        app.router.add_get("/api/messages/{id:.+}", self._message)
-        app.router.add_get("/api/violations/{id:.+}", self._violation)
+        # An id may hold anything, a slash or a new line too; it comes percent-encoded or not.
+        app.router.add_get(r"/api/messages/{id:[\s\S]+}", self._message)
+        app.router.add_get(r"/api/violations/{id:[\s\S]+}", self._violation)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
 
     @property

@@ -46,6 +46,8 @@ class Gauges:
             yield Note("no_broker", silence)
         for place, why in self._standing():
             yield Note("partition_stands_still", f"{service.names[place[0]]}/{place[1]}: {why}")
+        if (stuck := service.outbox.stuck) is not None:
+            yield Note("results_wait", f"no result could be written {stuck}")
         for why in set(service.settling.late.unburied.values()):
             yield Note("dead_letters_wait", f"{service.settings.topics.dead_letter} takes nothing: {why}")
 

@@ -20,6 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream.model import Fenced, RegistryDown, RevokeResult, StoreStalled, Topic, UnpushError
 from stream.service.ledger import entries
+from stream.service.trouble import Trouble
 from stream.state.keys import Stamp
 from stream.state.shard import Shard
 from stream.state.store import Put
@@ -98,6 +99,7 @@ class Outbox:
         self._too_large: dict[str, Written] = {}
         self._resting: list[Written] = []
         self._wake = asyncio.Event()
+        self._trouble = Trouble()
         self.refused = 0
         """Deliveries that failed so far; each is tried again."""
 
@@ -117,6 +119,11 @@ class Outbox:
         them helps nobody."""
         return sum(written.shard.owned for written in self._too_large.values())
 
+    @property
+    def stuck(self) -> str | None:
+        """Since when, and why, no result can be written; None while some can."""
+        return self._trouble.lasting(self._loop.time())
+
     def write(self, written: Written) -> None:
         """Send a result on its way; it comes back through ``settled`` when it is delivered and marked."""
         if not written.shard.owned:
@@ -130,6 +137,7 @@ class Outbox:
             self._produce(written, value)
         except (RegistryDown, BufferError) as error:
             log.warning("result_waits", why=str(error))
+            self._trouble.met(str(error), self._loop.time())
             self._no_longer_alone(written)
             self._again.append(written)
         self._wake.set()
@@ -157,6 +165,7 @@ class Outbox:
         if error is not None:
             self._not_delivered(written, error)
             return
+        self._trouble.over()
         self._delivered.append((written, _stamp(written, message)))
         self._too_large.pop(written.result.result_id, None)
         self._no_longer_alone(written)
@@ -170,6 +179,7 @@ class Outbox:
             raise UnpushError(f"the producer cannot go on: {error.str()}")
         alone = self._no_longer_alone(written)
         if error.code() not in TOO_LARGE:
+            self._trouble.met(error.str(), self._loop.time())
             self._again.append(written)
         elif alone:
             self._refused_alone(written)

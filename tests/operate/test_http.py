@@ -148,6 +148,15 @@ async def test_only_the_whole_token_opens(shown: str, answer: int) -> None:
         assert await status(session, "/api/status", shown) == answer
 
 
+async def test_an_id_may_hold_anything() -> None:
+    """Ids are their producers' own: slashes, new lines, percent signs."""
+    async with front() as session:
+        async with session.get(URL("/api/messages/a%2Fb%0Ac%25", encoded=True)) as reply:
+            assert (await reply.json())["error"] == "asked for a/b\nc%"
+        async with session.get(URL("/api/violations/%0A", encoded=True)) as reply:
+            assert (await reply.json())["asked"] == ["\n", None]
+
+
 async def test_a_port_in_use_is_one_sentence() -> None:
     """Exit 1: StartError that names the key and the address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

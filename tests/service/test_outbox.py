@@ -15,12 +15,13 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 
 from stream.brokers.apache import ApacheKafka
 from stream.kafka import properties
-from stream.model import Outcome, RejectedToken, SendPart
+from stream.model import Outcome, RegistryDown, RejectedToken, RevokeResult, SendPart
 from stream.service import outbox as rooms
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.outbox import MAX_RESULT_BYTES, Outbox, Written
 from stream.service.settling import Settling
+from stream.service.trouble import LASTING_S
 from stream.settings import default_settings
 from stream.state.shard import Shard
 from stream.wire.wire import Wire
@@ -206,6 +207,31 @@ async def test_a_result_that_never_left_is_no_end_of_the_service() -> None:
     made, ending = refused_call(2, 10, with_ids(60_000))
     post.write(made, ending)
     await post.until(lambda: post.outbox.too_large == 2)
+
+
+async def test_that_no_result_can_be_written_is_said_once_it_lasts_and_until_one_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """/readyz: able to act; else the reasons. A failover of seconds is none."""
+    loop, now_s = asyncio.get_running_loop(), 1_000.0
+    monkeypatch.setattr(loop, "time", lambda: now_s)
+    post = Post(Bounded(1 << 20))
+    encode = post.outbox._wire.encode_result
+    said: list[str | None] = []
+
+    def silent(result: RevokeResult) -> bytes:
+        raise RegistryDown("the registry answers 503")
+
+    monkeypatch.setattr(post.outbox._wire, "encode_result", silent)
+    post.write(*refused_call(1, 10))
+    said.append(post.outbox.stuck)
+    now_s += LASTING_S
+    said.append(post.outbox.stuck)
+    monkeypatch.setattr(post.outbox._wire, "encode_result", encode)
+    post.outbox._retry()
+    post.outbox.poll()
+    said.append(post.outbox.stuck)
+    assert said == [None, "for 5 s: the registry answers 503", None]
 
 
 async def test_a_shard_that_has_gone_takes_its_large_results_along(monkeypatch: pytest.MonkeyPatch) -> None:
