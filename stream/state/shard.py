@@ -335,11 +335,14 @@ class Shard:
     def drop_bucket(self, bucket: int) -> None:
         """Let a bucket go; end what is open in it first."""
         events = list(self._store.scan_between(*self._span(b"E", bucket)))
+        said = list(self._store.scan_between(*self._span(b"D", bucket)))
         with self._lock:
             self._check()
             # A message's events leave together, with the last of them: without a withdrawal that stood here, a repeat
-            # behind it would look like a finding of its own. Kept before the rest is dropped: a crash loses none.
-            self._store.write([(kept, value) for key, value in events if (kept := self._in_later_bucket(key, bucket))])
+            # behind it would look like a finding of its own. What was said of them goes with them, or it would be said
+            # again. Kept before the rest is dropped: a crash loses none.
+            pairs = chain(events, said)
+            self._store.write([(kept, value) for key, value in pairs if (kept := self._in_later_bucket(key, bucket))])
             self._store.drop_bucket(self.number, bucket)
             self._tail.drop(bucket)
             self._buckets = [each for each in self._buckets if each != bucket]
@@ -348,12 +351,12 @@ class Shard:
             self._acquit(digest)
 
     def _in_later_bucket(self, key: bytes, bucket: int) -> bytes | None:
-        """The event's key in the latest bucket that has an event of its message; None: there is none behind this."""
+        """The key in the latest bucket that has an event of the message; None: there is none behind this."""
         digest = key[keys.HEAD_BYTES : keys.PREFIX_BYTES]
         for later in reversed([each for each in self._buckets if each > bucket]):
             prefix = keys.head(b"E", self.number, later) + digest
             if next(iter(self._store.scan([prefix])), None) is not None:
-                return prefix + key[keys.PREFIX_BYTES :]
+                return keys.head(key[:1], self.number, later) + key[keys.HEAD_BYTES :]
         return None
 
     def _span(self, kind: bytes, bucket: int) -> tuple[bytes, bytes]:
