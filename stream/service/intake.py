@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
@@ -30,8 +31,10 @@ from stream.state.store import Put
 from stream.wire.dead_letters import BadShare, headers
 from stream.wire.partitioners import Agreement
 from stream.wire.wire import Wire
-from stream.work.judgement import Event, Trace
+from stream.work.judgement import Event, Trace, needless
 
+BESIDE: Final = 16
+"""So many stored events are looked at for what an event repeats."""
 MAX_TRACE_BYTES: Final = 8_192
 """Longer trace headers, one or all together, are none: W3C asks for 512 characters to be kept."""
 STALL_WAIT_S: Final = 0.005
@@ -171,21 +174,43 @@ class Intake:
     def _store_events(self, shard: Shard, events: list[tuple[Message, Event]], span: tuple[int, int]) -> None:
         puts: list[Put] = []
         digests: list[bytes] = []
+        kept: list[tuple[Message, Event]] = []
+        beside: dict[bytes, list[Event]] = {}
         for message, event in events:
             digest = keys.digest_of(event.event.message_id.encode())
-            key = keys.stamped(shard.head(b"E", event.timestamp_ms) + digest, event.offset, event.timestamp_ms)
+            prefix = shard.head(b"E", event.timestamp_ms) + digest
+            if prefix not in beside:
+                fresh = shard.recalled and digest not in shard.condemned
+                beside[prefix] = [] if fresh else self._beside(shard, digest, event.timestamp_ms)
+            if needless(event, beside[prefix]):
+                continue
+            beside[prefix].append(event)
+            kept.append((message, event))
+            key = keys.stamped(prefix, event.offset, event.timestamp_ms)
             puts.append((key, pack_event(event.trace, message.value() or b"")))
             digests.append(digest)
         shard.add(Topic.VIOLATIONS, [span], puts)
         came = []
         # What the loop sees when it hears of them may be later: by then the past, with results of theirs, may be read.
         perhaps_known = not (shard.recalled and shard.past_is_read)
-        for digest, (message, event) in zip(digests, events, strict=True):
+        for digest, (message, event) in zip(digests, kept, strict=True):
             came.append((digest, event, perhaps_known or digest in shard.condemned))
             shard.condemned.add(digest)
             self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
         if came:
             self._to_loop.events(shard.number, came)
+
+    def _beside(self, shard: Shard, digest: bytes, timestamp_ms: int) -> list[Event]:
+        """Stored events that leave with one of that time, the first few of them: what repeats one of these need not be
+        kept, so that a detector may repeat itself for ever."""
+        if digest not in shard.condemned and shard.recalled:
+            return []
+        found = []
+        for stored in islice(shard.events_beside(digest, timestamp_ms), BESIDE):
+            with contextlib.suppress(UnpushError):
+                said = self._wire.stored_violation(stored.value)
+                found.append(Event(stored.offset, stored.timestamp_ms, said, stored.trace))
+        return found
 
     def severity_of(self, value: bytes) -> int:
         """The severity of a stored event; MEDIUM while the registry that is needed to read it does not answer."""

@@ -306,6 +306,11 @@ class Shard:
         for key, value in self._store.scan(self._prefixes(b"E", digest)):
             yield StoredEvent(digest, *keys.stamp_of(key), *unpack_event(value))
 
+    def events_beside(self, digest: bytes, timestamp_ms: int) -> Iterator[StoredEvent]:
+        """Those in the time bucket of a record of that time, and so those that leave with it."""
+        for key, value in self._store.scan([self.head(b"E", timestamp_ms) + digest]):
+            yield StoredEvent(digest, *keys.stamp_of(key), *unpack_event(value))
+
     def all_events(self) -> Iterator[StoredEvent]:
         """Every stored violation event of the shard."""
         for key, value in self._store.scan_kind(b"E", self.number):

@@ -93,6 +93,19 @@ class Judgement(NamedTuple):
 NOTHING: Final = Judgement({}, {}, -1)
 
 
+def needless(event: Event, kept: Iterable[Event]) -> bool:
+    """Whether an event changes nothing beside those that are kept, whatever else is read before or after: a CONFIRMED
+    behind an event of its violation that was detected no earlier never counts, nor does it keep another from
+    counting."""
+    return event.event.status is Status.CONFIRMED and any(
+        each.event.violation_id == event.event.violation_id
+        and each.event.message_id == event.event.message_id
+        and each.offset < event.offset
+        and each.event.detected_at_ms >= event.event.detected_at_ms
+        for each in kept
+    )
+
+
 def judgement_of(events: Iterable[Event]) -> Judgement:
     """All that is known of one message; its events in any order."""
     return NOTHING.after(events) or NOTHING

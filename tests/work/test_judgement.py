@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.model import Severity, Status
-from stream.work.judgement import NOTHING, Event, judge, judgement_of
+from stream.work.judgement import NOTHING, Event, judge, judgement_of, needless
 from tests.work.making import event
 
 CONFIRMED, WITHDRAWN, APPROVED = Status.CONFIRMED, Status.WITHDRAWN, Status.APPROVED
@@ -113,6 +113,18 @@ def test_what_is_added_batch_by_batch_is_what_all_of_them_say(
         known = known.after(batch) or judgement_of(heard)
         assert known.violations == judge(heard)
         assert list(known.violations) == list(judge(heard))
+
+
+@given(some_events, st.randoms())
+def test_what_is_needless_is_not_missed_in_any_order(events: list[Event], random: object) -> None:
+    """A repeat changes nothing: who leaves it out, in whatever order events come, comes to the same judgement."""
+    mixed, kept = list(events), list[Event]()
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    for each in mixed:
+        if not needless(each, kept):
+            kept.append(each)
+    assert judge(kept) == judge(events)
+    assert list(judge(kept)) == list(judge(events))
 
 
 def test_only_what_stands_before_a_known_event_takes_all_of_them() -> None:
