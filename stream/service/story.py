@@ -117,7 +117,7 @@ class Service:
             self.names[Topic.SENDS],
             self._headers_again,
             self._settled_one,
-            lambda: self.tail.behind,
+            self._sends_are_unread,
             dry=self.dry,
         )
         shards: dict[int, Shard] = {}
@@ -138,6 +138,10 @@ class Service:
             kick=self._kick.set,
             failed=self.failed,
         )
+
+    def _sends_are_unread(self) -> bool:
+        """Whether the live reader has more to fetch, or keeps a partition waiting."""
+        return self.tail.behind or any(topic is Topic.SENDS for topic, _ in self.tail.waiting)
 
     def _new_desk(self, retention_ms: int) -> Desk:
         calls = self.calls
