@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-FULL: Final = 1_000
+FULL: Final = 2_000
 SMALL: Final = 100
 REST_SHARE: Final = 1.5
 LONGEST_REST_S: Final = 0.02
