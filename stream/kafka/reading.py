@@ -84,8 +84,11 @@ def _runs(messages: list[Message], topics: Mapping[str, Topic]) -> list[Run]:
     if messages and partitions.count(partitions[0]) == len(partitions) and names.count(names[0]) == len(names):
         return [Run(topics[names[0] or ""], partitions[0] or 0, messages)]
     grouped: dict[tuple[str | None, int | None], list[Message]] = {}
-    for place, group in groupby(zip(names, partitions, messages, strict=True), key=lambda each: each[:2]):
-        grouped.setdefault(place, []).extend(each[2] for each in group)
+    at = 0
+    for place, group in groupby(zip(names, partitions, strict=True)):
+        end = at + len(list(group))
+        grouped.setdefault(place, []).extend(messages[at:end])
+        at = end
     return [Run(topics[name or ""], partition or 0, some) for (name, partition), some in grouped.items()]
 
 

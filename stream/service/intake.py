@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
+import numpy as np
 import structlog
 from confluent_kafka import KafkaError, Message
 
@@ -39,6 +41,8 @@ MAX_TRACE_BYTES: Final = 8_192
 """Longer trace headers, one or all together, are none: W3C asks for 512 characters to be kept."""
 STALL_WAIT_S: Final = 0.005
 STALL_TRIES: Final = 400
+SENDS_A_SEARCH: Final = 32
+"""Looking at the times of so many sends costs what one search does."""
 _TRACED: Final = frozenset({"traceparent", "tracestate"})
 
 log = structlog.get_logger(__name__)
@@ -134,12 +138,12 @@ class Intake:
     ) -> None:
         digests = list(map(keys.digest_of, names))
         offsets, times = _offsets(messages), _times(messages, self._by_time)
-        buckets = _buckets(shard, times)
-        batch = Batch(offsets, times, digests, values)
-        puts, some = list(sends_as_puts(shard.number, buckets, batch)), list(parts(buckets, offsets, digests, span))
+        buckets, joined = _buckets(shard, times), b"".join(digests)
+        batch = Batch(offsets, times, joined, values)
+        puts, some = list(sends_as_puts(shard.number, buckets, batch)), list(parts(buckets, offsets, joined, span))
         number = self._patiently(lambda: shard.add(Topic.SENDS, [span], puts, some))
         if not shard.condemned.isdisjoint(digests):
-            all_times = times if isinstance(times, list) else [times] * len(digests)
+            all_times = [times] * len(digests) if isinstance(times, int) else times.tolist()
             self._to_loop.sends(
                 shard.number,
                 [
@@ -301,20 +305,39 @@ def _offsets(messages: list[Message]) -> Sequence[int]:
     return cast("list[int]", list(map(Message.offset, messages)))
 
 
-def _times(messages: list[Message], by_time: bool) -> int | list[int]:
+def _times(messages: list[Message], by_time: bool) -> int | np.ndarray:
     """The record times (ms) of a run, or the one of all; ``by_time``: the broker gave them, so that they never fall."""
-    if by_time and messages[0].timestamp() == messages[-1].timestamp():
-        return max(0, messages[0].timestamp()[1])
-    times = [max(0, time) for time in map(itemgetter(1), map(Message.timestamp, messages))]
-    return times[0] if times.count(times[0]) == len(times) else times
+    first, last = _time(messages[0]), _time(messages[-1])
+    if by_time and first == last:
+        return max(0, first)
+    if by_time and 0 < last - first < len(messages) // SENDS_A_SEARCH:
+        return _searched(messages, first, last)
+    each = map(itemgetter(1), map(Message.timestamp, messages))
+    return np.maximum(np.fromiter(each, np.int64, len(messages)), 0)
 
 
-def _buckets(shard: Shard, times: int | list[int]) -> int | list[int]:
+def _searched(messages: list[Message], first: int, last: int) -> np.ndarray:
+    """Where times never fall and many records share one: the few places where they rise are searched for. Between two
+    of the same time none is looked at: a broker's clock set back for a moment stands still here."""
+    times = np.full(len(messages), first, np.int64)
+    at, now = 0, first
+    while now < last:
+        at = bisect_right(messages, now, at, key=_time)
+        now = _time(messages[at])
+        times[at:] = now
+    return times
+
+
+def _time(message: Message) -> int:
+    return message.timestamp()[1]
+
+
+def _buckets(shard: Shard, times: int | np.ndarray) -> int | list[int]:
     """The bucket of each send, or the one of all."""
     if isinstance(times, int):
         return shard.bucket(times)
-    first, last = shard.bucket(min(times)), shard.bucket(max(times))
-    return first if first == last else [shard.bucket(time) for time in times]
+    first, last = shard.bucket(int(times.min())), shard.bucket(int(times.max()))
+    return first if first == last else list(map(shard.bucket, times.tolist()))
 
 
 def _own(message: Message) -> list[tuple[str, bytes | None]]:

@@ -4,7 +4,7 @@
 
     kind(1) shard(2) bucket(4) name(8) │ rest
     └──────────── prefix, 15 bytes ────┘
-    S  a pack of sends   first offset                                   → sends that lie side by side, see ``packs``
+    S  a pack of sends   stretch of 64   first offset in it(1)          → sends that lie side by side, see ``packs``
     I  a block of a run  group(1) 0(7)   run(8)                         → digests and offsets, see ``index``
     E  a violation event digest          offset(8) timestamp_ms(8)      → trace headers and the record's value
     M  a mark            digest          send offset(8) first token(4) result offset(8) → what a result covers of a send
@@ -22,6 +22,7 @@ with one digest are told apart by the value. The prefix is RocksDB's prefix extr
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import xxhash
@@ -30,6 +31,9 @@ from stream.model import Topic
 
 PREFIX_BYTES: Final = 15
 HEAD_BYTES: Final = 7
+DIGEST_BYTES: Final = 8
+STRETCH: Final = 64
+"""Offsets that may lie in one pack: those with the same number when divided by this."""
 LAST_BUCKET: Final = 2**32 - 2
 """Whatever time a record claims, its bucket and the one behind it fit into a key."""
 DATA_KINDS: Final = (b"S", b"I", b"E", b"M", b"J", b"D")
@@ -40,9 +44,15 @@ _TWO: Final = struct.Struct(">QQ")
 _MARK: Final = struct.Struct(">QIQ")
 _ONE: Final = struct.Struct(">Q")
 _BLOCK: Final = struct.Struct(">B7xQ")
+_PLACE: Final = struct.Struct(">QB")
 
 digest_of = xxhash.xxh3_64_digest
 """``digest_of(message_id_bytes) -> 8 bytes``; C speed, the same in every process."""
+
+
+def some_digests(joined: bytes, chosen: Iterable[int]) -> bytes:
+    """Some of many joined digests, joined."""
+    return b"".join(joined[DIGEST_BYTES * i : DIGEST_BYTES * (i + 1)] for i in chosen)
 
 
 class Stamp(NamedTuple):
@@ -69,7 +79,7 @@ def stamp_of(key: bytes) -> Stamp:
 
 def name(head: bytes, offset: int) -> bytes:
     """The key of the pack whose first send has this offset."""
-    return head + _ONE.pack(offset)
+    return head + _PLACE.pack(*divmod(offset, STRETCH))
 
 
 def block(shard: int, bucket: int, group: int, run: int) -> bytes:

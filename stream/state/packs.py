@@ -1,30 +1,33 @@
 """Sends as they lie in the store: some neighbours together in one value, a *pack*.
 
-RocksDB's price is by the key, four fifths of it in the background: sixteen small sends under one key cost a third of
-sixteen keys. A pack begins with a row for each of its sends (offset, record time in ms, digest of the messageId, end
-of its record in what follows), then come the records as they came. Promised: a send is found by its bucket and
-offset. Not promised: that packs are full; a batch ends one, a bucket does, and large records lie alone.
+RocksDB's price is by the key, most of it in the background: 64 small sends under one key cost a fifth of 64 keys. A
+pack begins with a row for each of its sends (offset, record time in ms, digest of the messageId, and where its record
+starts, counted from the start of the batch's first), then come the records as they came. Promised: a send is found by
+its bucket and offset; no pack has sends of two *stretches* of 64 offsets, so that RocksDB's filters know which files
+may hold it. Not promised: that packs are full: a batch, a stretch and a bucket end one, and large records lie alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from struct import Struct
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from stream.state import keys
+from stream.state.index import numbers
 from stream.state.store import Put
 
-MOST_SENDS: Final = 16
-PACK_BYTES: Final = 3_600
-"""Below the size from which RocksDB keeps values in files of their own."""
+PACK_BYTES: Final = 16_000
+"""Reading one send reads its pack. Well below the size from which values lie in blob files, whose checksum costs a
+nanosecond a byte where, as here, it is computed without the processor's help."""
 
 _COUNT: Final = Struct(">H")
 _ROW: Final = Struct(">QQ8sI")
 _FIRST: Final = Struct(">Q")
-_ROWS: Final = np.dtype([("offset", ">u8"), ("time", ">u8"), ("digest", ">u8"), ("end", ">u4")])
+_ROWS: Final = np.dtype([("offset", ">u8"), ("time", ">u8"), ("digest", ">u8"), ("start", ">u4")])
 
 
 class Packed(NamedTuple):
@@ -38,19 +41,19 @@ class Packed(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Sends of one batch: of each its offset, record time, digest and record."""
+    """Sends of one batch: of each its offset, record time and record, and their digests, joined."""
 
     offsets: Sequence[int]
-    times: int | Sequence[int]
+    times: int | np.ndarray
     """Of each, or one for all."""
-    digests: Sequence[bytes]
+    digests: bytes
     values: Sequence[bytes]
 
     def of(self, chosen: Sequence[int]) -> Batch:
         """Some of them."""
-        times = self.times if isinstance(self.times, int) else [self.times[i] for i in chosen]
-        offsets, digests = [self.offsets[i] for i in chosen], [self.digests[i] for i in chosen]
-        return Batch(offsets, times, digests, [self.values[i] for i in chosen])
+        times = self.times if isinstance(self.times, int) else self.times[chosen]
+        offsets, values = [self.offsets[i] for i in chosen], [self.values[i] for i in chosen]
+        return Batch(offsets, times, keys.some_digests(self.digests, chosen), values)
 
 
 def sends_as_puts(shard: int, buckets: int | Sequence[int], batch: Batch) -> Iterator[Put]:
@@ -64,38 +67,42 @@ def sends_as_puts(shard: int, buckets: int | Sequence[int], batch: Batch) -> Ite
 
 def packs(shard: int, bucket: int, batch: Batch) -> Iterator[Put]:
     """A batch of one bucket as the store keeps it."""
-    count = len(batch.offsets)
-    sizes = np.fromiter(map(len, batch.values), dtype=np.uint32, count=count)
-    together = max(1, min(MOST_SENDS, PACK_BYTES * count // (int(sizes.sum(dtype=np.uint64)) + _ROW.size * count)))
-    rows, head = _rows(batch, sizes, together).tobytes(), keys.head(b"S", shard, bucket)
-    full, offsets, values = _COUNT.pack(together), batch.offsets, batch.values
-    for at in range(0, count, together):
-        end = min(at + together, count)
-        length = full if end - at == together else _COUNT.pack(end - at)
-        pack = b"".join((length, rows[at * _ROW.size : end * _ROW.size], *values[at:end]))
+    offsets, values = batch.offsets, batch.values
+    rows = _rows(batch)
+    table, head = rows.tobytes(), keys.head(b"S", shard, bucket)
+    for at, end in pairwise(_cuts(rows["offset"], int(rows["start"][-1]) + len(values[-1]))):
+        pack = b"".join((_COUNT.pack(end - at), table[at * _ROW.size : end * _ROW.size], *values[at:end]))
         yield keys.name(head, offsets[at]), pack
 
 
-def _rows(batch: Batch, sizes: np.ndarray, together: int) -> np.ndarray:
-    offsets = batch.offsets
-    rows = np.empty(len(offsets), dtype=_ROWS)
-    rows["offset"] = np.arange(offsets.start, offsets.stop) if isinstance(offsets, range) else offsets
+def _rows(batch: Batch) -> np.ndarray:
+    count = len(batch.offsets)
+    sizes = np.fromiter(map(len, batch.values), dtype=np.uint64, count=count)
+    rows = np.empty(count, dtype=_ROWS)
+    rows["offset"] = numbers(batch.offsets)
     rows["time"] = batch.times
-    rows["digest"] = np.frombuffer(b"".join(batch.digests), dtype=">u8")
-    ends = np.cumsum(sizes, dtype=np.uint64)
-    before = np.concatenate(([0], ends[together - 1 : len(ends) - 1 : together])).astype(np.uint64)
-    rows["end"] = ends - np.repeat(before, together)[: len(ends)]
+    rows["digest"] = np.frombuffer(batch.digests, dtype=">u8")
+    rows["start"] = sizes.cumsum() - sizes
     return rows
+
+
+def _cuts(offsets: np.ndarray, size: int) -> list[int]:
+    """Where packs begin, and where the last one ends: so many offsets to each, a power of two."""
+    fitting = PACK_BYTES * len(offsets) // (size + _ROW.size * len(offsets))
+    together = 1 << max(1, min(fitting, keys.STRETCH)).bit_length() - 1
+    parts = offsets // together
+    return [0, *(np.flatnonzero(parts[1:] != parts[:-1]) + 1).tolist(), len(offsets)]
 
 
 def unpack(pack: bytes) -> Iterator[Packed]:
     """The sends of a pack; ``start`` and ``end`` say where in the pack the record lies."""
     (count,) = _COUNT.unpack_from(pack)
     body = _COUNT.size + count * _ROW.size
-    start = body
-    for offset, timestamp_ms, digest, end in _ROW.iter_unpack(pack[_COUNT.size : body]):
-        yield Packed(offset, timestamp_ms, digest, start, body + end)
-        start = body + end
+    rows = list(_ROW.iter_unpack(pack[_COUNT.size : body]))
+    before = rows[0][3] - body
+    ends = [start - before for *_, start in rows[1:]] + [len(pack)]
+    for (offset, timestamp_ms, digest, start), end in zip(rows, ends, strict=True):
+        yield Packed(offset, timestamp_ms, digest, start - before, end)
 
 
 def find(pack: bytes, offset: int) -> Packed | None:
@@ -109,7 +116,8 @@ def find(pack: bytes, offset: int) -> Packed | None:
 
 
 def _row(pack: bytes, count: int, place: int) -> Packed:
-    body, at = _COUNT.size + count * _ROW.size, _COUNT.size + place * _ROW.size
-    offset, timestamp_ms, digest, end = _ROW.unpack_from(pack, at)
-    start = _ROW.unpack_from(pack, at - _ROW.size)[3] if place else 0
-    return Packed(offset, timestamp_ms, digest, body + start, body + end)
+    at, body = _COUNT.size + place * _ROW.size, _COUNT.size + count * _ROW.size
+    offset, timestamp_ms, digest, start = _ROW.unpack_from(pack, at)
+    before = _ROW.unpack_from(pack, _COUNT.size)[3] - body
+    end = _ROW.unpack_from(pack, at + _ROW.size)[3] - before if place + 1 < count else len(pack)
+    return Packed(offset, timestamp_ms, digest, start - before, end)

@@ -203,7 +203,7 @@ class Shard:
     def _refill(self, bucket: int, start: int, end: int) -> None:
         head = keys.head(b"S", self.number, bucket)
         first = self._store.seeker()(keys.name(head, start))
-        begin = first[0] if first is not None and first[0].startswith(head) else keys.name(head, start)
+        begin = first[0] if first is not None else keys.name(head, start)
         pairs = self._store.scan_between(begin, keys.name(head, end))
         found = [send for _, pack in pairs for send in unpack(pack) if start <= send.offset < end]
         if found:
@@ -281,7 +281,7 @@ class Shard:
         pack = b""
         for offset in offsets:
             send = find(pack, offset) if pack else None
-            if send is None and (pair := up_to(keys.name(head, offset))) is not None and pair[0].startswith(head):
+            if send is None and (pair := up_to(keys.name(head, offset))) is not None:
                 pack = pair[1]
                 send = find(pack, offset)
             if send is not None:

@@ -35,7 +35,7 @@ from stream.state.keys import DATA_KINDS, PREFIX_BYTES, bucket_of, head
 MEMTABLE_BYTES: Final = 32 << 20
 MEMTABLES: Final = 4
 CACHE_BYTES: Final = 48 << 20
-BLOB_MIN_BYTES: Final = 4_096
+BLOB_MIN_BYTES: Final = 24_576
 
 Put = tuple[bytes, bytes]
 
@@ -92,15 +92,16 @@ class Store:
         return _walk(self._db.iter(self._one_prefix), prefix, start)
 
     def seeker(self) -> Callable[[bytes], Put | None]:
-        """A view of this moment, as a function: the pair with the greatest key not above the one asked for, or None.
+        """A view of this moment, as a function: the pair with the greatest key not above the one asked for, in the
+        same 15-byte prefix, or None.
 
         The function raises StoreCorrupt.
         """
-        cursor = self._db.iter(self._any_prefix)
+        cursor = self._db.iter(self._one_prefix)
 
         def up_to(key: bytes) -> Put | None:
             cursor.seek_for_prev(key)
-            if cursor.valid():
+            if cursor.valid() and cursor.key().startswith(key[:PREFIX_BYTES]):
                 return cursor.key(), cursor.value()
             _sound(cursor)
             return None

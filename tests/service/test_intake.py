@@ -16,6 +16,7 @@ from stream.model import Fenced, Position, StoreStalled, Topic, UnpushError
 from stream.service import intake as rooms
 from stream.service import letters
 from stream.service.outbox import Letter
+from stream.state import keys
 from stream.state.store import Store
 from tests.service.small_world import NAMES, START_MS, SmallWorld, condemned
 
@@ -49,6 +50,18 @@ def test_a_run_without_records_still_counts_as_read(world: SmallWorld, topic: To
     """Transaction markers and aborted records leave none."""
     world.intake.take(topic, 0, [], 5, 9)
     assert stored(world, topic) == [(5, 9)]
+
+
+@pytest.mark.parametrize("steps_ms", [[0] * 300, [0] * 100 + [7] * 150 + [8] * 50, list(range(300)), [9, 1, 5]])
+def test_each_send_keeps_its_records_time(world: SmallWorld, steps_ms: list[int]) -> None:
+    """Age is the record's timestamp, whether a batch has one time, a few, or one for each; also where they fall."""
+    good = written(world, Topic.SENDS, len(steps_ms))
+    run = [message(Topic.SENDS, at, m.key(), m.value(), time_ms=START_MS + steps_ms[at]) for at, m in enumerate(good)]
+    world.intake.take(Topic.SENDS, 0, run, 0, len(run))
+    for at, step_ms in enumerate(steps_ms):
+        walk = world.shard.new_walk()
+        [send] = world.shard.walk(keys.digest_of(b"m-%d" % at), walk, 10, 1 << 20)
+        assert send.timestamp_ms == START_MS + step_ms
 
 
 def test_a_shard_that_is_not_here_takes_nothing(world: SmallWorld) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from stream.model import Topic
 from stream.state import keys
 from stream.state.index import parts
@@ -23,11 +25,13 @@ def open_shard(folder: Path, number: int = 0) -> tuple[Store, Shard]:
 
 def add_sends(shard: Shard, rows: list[tuple[int, str, int, bytes]]) -> int:
     """One batch of sends, as the intake makes it: offset, message, record time, value; ascending by offset."""
-    digests = [keys.digest_of(message.encode()) for _, message, _, _ in rows]
+    digests = b"".join(keys.digest_of(message.encode()) for _, message, _, _ in rows)
     offsets, times = [row[0] for row in rows], [row[2] for row in rows]
     buckets = [shard.bucket(time) for time in times]
     span = (offsets[0], offsets[-1] + 1)
-    puts = list(sends_as_puts(shard.number, buckets, Batch(offsets, times, digests, [row[3] for row in rows])))
+    puts = list(
+        sends_as_puts(shard.number, buckets, Batch(offsets, np.array(times), digests, [row[3] for row in rows]))
+    )
     return shard.add(Topic.SENDS, [span], puts, parts(buckets, offsets, digests, span))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,7 +64,12 @@ def test_keys_sort_as_their_numbers_do(one: tuple[int, int], other: tuple[int, i
 def test_packs_hold_every_send_once_in_order(sends: list[tuple[int, int, bytes, bytes]]) -> None:
     """What a batch of sends is written as gives back each with its offset, time, digest and record."""
     offsets = list(accumulate(step for step, *_ in sends))
-    batch = Batch(offsets, [time for _, time, _, _ in sends], [d for _, _, d, _ in sends], [v for *_, v in sends])
+    batch = Batch(
+        offsets,
+        np.array([time for _, time, _, _ in sends]),
+        b"".join(d for _, _, d, _ in sends),
+        [v for *_, v in sends],
+    )
     puts = list(sends_as_puts(3, 77, batch))
     assert [key for key, _ in puts] == [
         keys.name(keys.head(b"S", 3, 77), next(unpack(pack)).offset) for _, pack in puts
@@ -74,6 +80,15 @@ def test_packs_hold_every_send_once_in_order(sends: list[tuple[int, int, bytes, 
     ]
 
 
+@pytest.mark.parametrize("step", [1, 3])
+def test_every_send_of_a_long_batch_is_found_by_its_offset(shard: Shard, step: int) -> None:
+    """Found by its bucket and offset: each pack lies in the stretch of offsets in which it is looked for."""
+    rows = [(37 + step * at, f"m-{at}", T0_MS, b"%d" % at) for at in range(300)]
+    add_sends(shard, rows)
+    for offset, message, time, value in rows:
+        assert [tuple(send)[1:] for send in walked(shard, message)] == [(offset, time, value)]
+
+
 @given(st.integers(0, 0xFFFF), st.integers(0, keys.LAST_BUCKET), st.sampled_from(keys.DATA_KINDS), digests, numbers)
 def test_a_prefix_is_fifteen_bytes_of_every_key(
     number: int, bucket: int, kind: bytes, digest: bytes, offset: int
@@ -82,7 +97,11 @@ def test_a_prefix_is_fifteen_bytes_of_every_key(
     head = keys.head(kind, number, bucket)
     prefix = head + digest
     assert len(head) == keys.HEAD_BYTES
-    assert len(prefix) == len(keys.name(head, offset)) == keys.PREFIX_BYTES
+    assert len(prefix) == keys.PREFIX_BYTES
+    assert (
+        keys.name(head, offset)[: keys.PREFIX_BYTES]
+        == keys.name(head, offset ^ (keys.STRETCH - 1))[: keys.PREFIX_BYTES]
+    )
     assert keys.mark(prefix, offset, 1, 2).startswith(prefix)
     assert keys.numbered(prefix, offset).startswith(prefix)
     assert head < keys.head(kind, number, bucket + 1)

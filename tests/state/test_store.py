@@ -16,7 +16,7 @@ from stream.model import Fenced, StartError, StoreCorrupt, StoreStalled, Topic
 from stream.state import folder, keys, store
 from stream.state.folder import open_folder
 from stream.state.shard import Shard
-from stream.state.store import Store
+from stream.state.store import BLOB_MIN_BYTES, Store
 from stream.work.ranges import Range
 from tests.state.stored import HOUR_MS, T0_MS, add_sends, open_shard, walked
 
@@ -148,7 +148,7 @@ def test_a_write_stall_is_said_and_waits_for_nothing(tmp_path: Path, monkeypatch
     opened.close()
 
 
-@pytest.mark.parametrize(("suffix", "value"), [("sst", bytes(400)), ("blob", bytes(8_000))])
+@pytest.mark.parametrize(("suffix", "value"), [("sst", bytes(400)), ("blob", bytes(BLOB_MIN_BYTES))])
 def test_a_walk_over_flipped_bytes_raises(tmp_path: Path, suffix: str, value: bytes) -> None:
     """Any word of corruption is StoreCorrupt, never silence: a send that is not found would be a lost send."""
     opened, shard = open_shard(tmp_path)
