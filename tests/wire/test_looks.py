@@ -23,6 +23,18 @@ def test_a_batch_of_good_sends_is_plain(sends: list[Send]) -> None:
     assert wire.plain_sends(keys, [wire.encode_send(send) for send in sends])
 
 
+def test_keys_of_different_length_do_not_lend_each_other_bytes() -> None:
+    """Each key stands before its own record."""
+    one, other = (wire.encode_send(Send(HEAD._replace(message_id=m), (b"t" * 112,))) for m in ("ab", "cd"))
+    assert wire.plain_sends([b"ab", b"cd"], [one, other])
+    assert not wire.plain_sends([b"abc", b"d"], [one, other])
+    assert not wire.plain_sends([b"cd", b"ab"], [one, other])
+    start, rest = GOOD[:10] + long(3), bytes(120)
+    values = [start + b"abc" + rest, start + b"de" + start[:1] + rest, start[1:] + b"fghi" + rest]
+    assert b"".join(v[:14] for v in values) == start + start.join([b"abc", b"de", b"fghi"])
+    assert not wire.plain_sends([b"abc", b"de", b"fghi"], values)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
