@@ -140,8 +140,12 @@ class Intake:
         offsets, times = _offsets(messages), _times(messages, self._by_time)
         buckets, joined = _buckets(shard, times), b"".join(digests)
         batch = Batch(offsets, times, joined, values)
-        puts, some = list(sends_as_puts(shard.number, buckets, batch)), list(parts(buckets, offsets, joined, span))
-        number = self._patiently(lambda: shard.add(Topic.SENDS, [span], puts, some))
+        some = list(parts(buckets, offsets, joined, span))
+
+        def write() -> int:  # each pack is copied into RocksDB's batch while the processor still has it at hand
+            return shard.add(Topic.SENDS, [span], sends_as_puts(shard.number, buckets, batch), some)
+
+        number = self._patiently(write)
         if not shard.condemned.isdisjoint(digests):
             all_times = [times] * len(digests) if isinstance(times, int) else times.tolist()
             self._to_loop.sends(

@@ -16,9 +16,9 @@ from stream.model import Fenced, Position, StoreStalled, Topic, UnpushError
 from stream.service import intake as rooms
 from stream.service import letters
 from stream.service.outbox import Letter
-from stream.state import keys
 from stream.state.store import Store
 from tests.service.small_world import NAMES, START_MS, SmallWorld, condemned
+from tests.state.stored import walked
 
 
 @pytest.fixture
@@ -59,8 +59,7 @@ def test_each_send_keeps_its_records_time(world: SmallWorld, steps_ms: list[int]
     run = [message(Topic.SENDS, at, m.key(), m.value(), time_ms=START_MS + steps_ms[at]) for at, m in enumerate(good)]
     world.intake.take(Topic.SENDS, 0, run, 0, len(run))
     for at, step_ms in enumerate(steps_ms):
-        walk = world.shard.new_walk()
-        [send] = world.shard.walk(keys.digest_of(b"m-%d" % at), walk, 10, 1 << 20)
+        [send] = walked(world.shard, f"m-{at}")
         assert send.timestamp_ms == START_MS + step_ms
 
 
@@ -134,17 +133,18 @@ def test_a_short_stall_is_waited_out_and_a_long_one_takes_nothing(
     """StoreStalled: nothing was taken, do it again."""
     monkeypatch.setattr(rooms, "STALL_WAIT_S", 0.0)
     monkeypatch.setattr(rooms, "STALL_TRIES", 3)
-    write, refusals = Store.write, [True, True]
+    commit, refusals = Store._commit, [True, True]
 
-    def stalls(store: Store, puts: Any) -> None:
+    def stalls(store: Store, batch: Any) -> None:
         if refusals and refusals.pop():
             raise StoreStalled("busy")
-        write(store, puts)
+        commit(store, batch)
 
-    monkeypatch.setattr(Store, "write", stalls)
+    monkeypatch.setattr(Store, "_commit", stalls)
     run = written(world, Topic.SENDS, 2)
     world.intake.take(Topic.SENDS, 0, run[:1], 0, 1)
     assert stored(world, Topic.SENDS) == [(0, 1)]
+    assert len(walked(world.shard, "m-0")) == 1
     refusals += [True] * 10
     with pytest.raises(StoreStalled):
         world.intake.take(Topic.SENDS, 0, run[1:], 1, 2)
