@@ -23,6 +23,8 @@ from stream.kafka.tail import Pace
 from stream.model import Fenced, Topic
 
 FIRST_CHUNK: Final = 2_000
+GROWTH: Final = 4
+"""Each chunk is so many times the last one: every seek costs what reading ten thousand small records does."""
 LARGEST_CHUNK: Final = 200_000
 CHUNK_BYTES: Final = 256 << 20
 WAIT_S: Final = 0.1
@@ -197,7 +199,7 @@ class Past:
             self._further(place, reading.oldest_ms)
         records = max(1, reading.end - reading.start)
         fitting = CHUNK_BYTES * records // max(1, reading.bytes)
-        reading.size = max(FIRST_CHUNK // 10, min(2 * reading.size, fitting, LARGEST_CHUNK))
+        reading.size = max(FIRST_CHUNK // 10, min(GROWTH * reading.size, fitting, LARGEST_CHUNK))
         self._next_chunk(place, reading)
 
     def _next_chunk(self, place: Place, reading: _Reading) -> None:

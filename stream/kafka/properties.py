@@ -66,7 +66,8 @@ def sends(settings: Settings) -> Properties:
 
 def past(settings: Settings) -> Properties:
     """The reader of results and of gaps in the past, assigned by hand; its group id is never used either."""
-    return _bulk(settings, "past")
+    # What it wants next always lies behind it: a fetch that waited at the end of the log would hold up the next seek.
+    return _bulk(settings, "past") | {"fetch.wait.max.ms": 5} | _fitting(settings, PRODUCERS_ONLY | _MEMBERS_ONLY)
 
 
 def producer(settings: Settings) -> Properties:

@@ -67,6 +67,7 @@ def test_a_result_is_delivered_once_to_all_replicas() -> None:
 def test_the_users_property_wins() -> None:
     own: dict[str, Any] = {"fetch.wait.max.ms": 7, "linger.ms": 9, "client.id": "mine"}
     assert properties.sends(settings(**own))["fetch.wait.max.ms"] == "7"
+    assert properties.past(settings(**own))["fetch.wait.max.ms"] == "7"
     assert properties.producer(settings(**own))["linger.ms"] == "9"
     assert {client(settings(**own))["client.id"] for client in EVERY_CLIENT} == {"mine"}
 
