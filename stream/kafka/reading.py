@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -32,6 +32,8 @@ class DeadLettersDown(UnpushError):
 
 
 WAITS: Final = (RegistryDown, StoreStalled, DeadLettersDown)
+
+AnyPlace = TypeVar("AnyPlace")
 
 Place = tuple[Topic, int]
 """A topic and a partition of it."""
@@ -81,15 +83,24 @@ def _apart(messages: list[Message]) -> tuple[list[Message], list[Message]]:
 
 def _runs(messages: list[Message], topics: Mapping[str, Topic]) -> list[Run]:
     partitions, names = list(map(Message.partition, messages)), list(map(Message.topic, messages))
-    if messages and partitions.count(partitions[0]) == len(partitions) and names.count(names[0]) == len(names):
-        return [Run(topics[names[0] or ""], partitions[0] or 0, messages)]
-    grouped: dict[tuple[str | None, int | None], list[Message]] = {}
+    if names and names.count(names[0]) == len(names):  # nearly always: numbers alone cost half as much
+        topic = topics[names[0] or ""]
+        return [Run(topic, partition or 0, some) for partition, some in _grouped(partitions, messages)]
+    places = list(zip(names, partitions, strict=True))
+    return [Run(topics[name or ""], partition or 0, some) for (name, partition), some in _grouped(places, messages)]
+
+
+def _grouped(places: list[AnyPlace], messages: list[Message]) -> Iterable[tuple[AnyPlace, list[Message]]]:
+    """The messages of each place, in order."""
+    if places and places.count(places[0]) == len(places):
+        return [(places[0], messages)]
+    grouped: dict[AnyPlace, list[Message]] = {}
     at = 0
-    for place, group in groupby(zip(names, partitions, strict=True)):
+    for place, group in groupby(places):
         end = at + len(list(group))
         grouped.setdefault(place, []).extend(messages[at:end])
         at = end
-    return [Run(topics[name or ""], partition or 0, some) for (name, partition), some in grouped.items()]
+    return grouped.items()
 
 
 class Standing:
