@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
@@ -31,6 +31,7 @@ from stream.state.records import pack_event
 from stream.state.shard import Shard, StoredSend
 from stream.state.store import Put
 from stream.wire.dead_letters import BadShare, headers
+from stream.wire.looks import records_of
 from stream.wire.partitioners import Agreement
 from stream.wire.wire import Wire
 from stream.work.judgement import Event, Trace, needless
@@ -120,42 +121,32 @@ class Intake:
     # --- sends
 
     def _sends(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
-        names = list(map(Message.key, messages))
-        values = list(map(Message.value, messages))
-        if not self._wire.plain_sends(names, values):
+        names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
+        records = self._wire.plain_sends(names, values)
+        if records is None:
             messages = self._checked(shard, Topic.SENDS, messages, lambda m: self._wire.check_send(m.key(), m.value()))
             names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
+            records = records_of(cast("list[bytes]", values))
         elif messages[0].timestamp()[1] >= self._started_ms:
             self._shares[Topic.SENDS].good(len(messages))
         if not messages:
             shard.add(Topic.SENDS, [(start, end)])
             return
         self.agreement[Topic.SENDS].observe(names[0] or b"", shard.number, self._partitions)
-        self._store_sends(shard, messages, cast("list[bytes]", names), cast("list[bytes]", values), (start, end))
+        digests = list(map(keys.digest_of, cast("list[bytes]", names)))
+        batch = Batch(_offsets(messages), _times(messages, self._by_time), b"".join(digests), records)
+        self._store_sends(shard, digests, batch, (start, end))
 
-    def _store_sends(
-        self, shard: Shard, messages: list[Message], names: list[bytes], values: list[bytes], span: tuple[int, int]
-    ) -> None:
-        digests = list(map(keys.digest_of, names))
-        offsets, times = _offsets(messages), _times(messages, self._by_time)
-        buckets, joined = _buckets(shard, times), b"".join(digests)
-        batch = Batch(offsets, times, joined, values)
-        some = list(parts(buckets, offsets, joined, span))
+    def _store_sends(self, shard: Shard, digests: list[bytes], batch: Batch, span: tuple[int, int]) -> None:
+        buckets = _buckets(shard, batch.times)
+        some = list(parts(buckets, batch.offsets, batch.digests, span))
 
         def write() -> int:  # each pack is copied into RocksDB's batch while the processor still has it at hand
             return shard.add(Topic.SENDS, [span], sends_as_puts(shard.number, buckets, batch), some)
 
         number = self._patiently(write)
         if not shard.condemned.isdisjoint(digests):
-            all_times = [times] * len(digests) if isinstance(times, int) else times.tolist()
-            self._to_loop.sends(
-                shard.number,
-                [
-                    ArrivedSend(digest, number, StoredSend(shard.bucket(time), offset, time, value))
-                    for digest, offset, time, value in zip(digests, offsets, all_times, values, strict=True)
-                    if digest in shard.condemned
-                ],
-            )
+            self._to_loop.sends(shard.number, list(_condemned(shard, digests, batch, number)))
         if shard.run_is_due:
             with contextlib.suppress(StoreStalled):  # the sends are stored; the next batch tries again
                 shard.write_run()
@@ -299,6 +290,14 @@ class Intake:
             reason=error.reason.value,
             why=str(error),
         )
+
+
+def _condemned(shard: Shard, digests: list[bytes], batch: Batch, number: int) -> Iterator[ArrivedSend]:
+    """The sends of a batch whose messages have a violation; ``number``: the batch's in the store."""
+    times = [batch.times] * len(digests) if isinstance(batch.times, int) else batch.times.tolist()
+    for digest, offset, time_ms, value in zip(digests, batch.offsets, times, batch.records.values, strict=True):
+        if digest in shard.condemned:
+            yield ArrivedSend(digest, number, StoredSend(shard.bucket(time_ms), offset, time_ms, value))
 
 
 def _offsets(messages: list[Message]) -> Sequence[int]:

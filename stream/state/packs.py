@@ -19,6 +19,7 @@ import numpy as np
 from stream.state import keys
 from stream.state.index import numbers
 from stream.state.store import Put
+from stream.wire.looks import Records, records_of
 
 PACK_BYTES: Final = 16_000
 """Reading one send reads its pack. Well below the size from which values lie in blob files, whose checksum costs a
@@ -47,13 +48,13 @@ class Batch(NamedTuple):
     times: int | np.ndarray
     """Of each, or one for all."""
     digests: bytes
-    values: Sequence[bytes]
+    records: Records
 
     def of(self, chosen: Sequence[int]) -> Batch:
         """Some of them."""
         times = self.times if isinstance(self.times, int) else self.times[chosen]
-        offsets, values = [self.offsets[i] for i in chosen], [self.values[i] for i in chosen]
-        return Batch(offsets, times, keys.some_digests(self.digests, chosen), values)
+        offsets, records = [self.offsets[i] for i in chosen], records_of([self.records.values[i] for i in chosen])
+        return Batch(offsets, times, keys.some_digests(self.digests, chosen), records)
 
 
 def sends_as_puts(shard: int, buckets: int | Sequence[int], batch: Batch) -> Iterator[Put]:
@@ -67,18 +68,20 @@ def sends_as_puts(shard: int, buckets: int | Sequence[int], batch: Batch) -> Ite
 
 def packs(shard: int, bucket: int, batch: Batch) -> Iterator[Put]:
     """A batch of one bucket as the store keeps it."""
-    offsets, values = batch.offsets, batch.values
-    rows = _rows(batch)
+    rows, (values, sizes, joined) = _rows(batch), batch.records
     table, head = rows.tobytes(), keys.head(b"S", shard, bucket)
-    for at, end in pairwise(_cuts(rows["offset"], int(rows["start"][-1]) + len(values[-1]))):
-        pack = b"".join((_COUNT.pack(end - at), table[at * _ROW.size : end * _ROW.size], *values[at:end]))
-        yield keys.name(head, offsets[at]), pack
+    size = int(sizes.sum())
+    cuts = _cuts(rows["offset"], size)
+    starts = [*rows["start"][cuts[:-1]].tolist(), size]
+    for (at, end), (first, last) in zip(pairwise(cuts), pairwise(starts), strict=True):
+        records = (memoryview(joined)[first:last],) if joined else values[at:end]
+        pack = b"".join((_COUNT.pack(end - at), table[at * _ROW.size : end * _ROW.size], *records))
+        yield keys.name(head, batch.offsets[at]), pack
 
 
 def _rows(batch: Batch) -> np.ndarray:
-    count = len(batch.offsets)
-    sizes = np.fromiter(map(len, batch.values), dtype=np.uint64, count=count)
-    rows = np.empty(count, dtype=_ROWS)
+    sizes = batch.records.sizes
+    rows = np.empty(len(sizes), dtype=_ROWS)
     rows["offset"] = numbers(batch.offsets)
     rows["time"] = batch.times
     rows["digest"] = np.frombuffer(batch.digests, dtype=">u8")

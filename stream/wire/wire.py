@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from stream.model import BadRecord, DeadReason, RevokeResult, Send, SendHead, SettingsError, ViolationEvent
 from stream.wire import results, sends, violations
-from stream.wire.looks import Looks
+from stream.wire.looks import Looks, Records
 from stream.wire.readers import Readers
 from stream.wire.schemas import header, present
 from stream.wire.validity import invalid
@@ -38,10 +38,10 @@ class Wire:
         self._ids = registry if write_format == "confluent" else None
         self._headers = {name: header(present(name)) for name in (sends.NAME, violations.NAME, results.NAME)}
 
-    def plain_sends(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> bool:
-        """Whether every send of this batch passes the cheap look; never asks a registry and never raises.
+    def plain_sends(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> Records | None:
+        """The batch, if every send of it passes the cheap look; never asks a registry and never raises.
 
-        False says nothing of any one record: look at them one by one with ``check_send``.
+        None says nothing of any one record: look at them one by one with ``check_send``.
         """
         return self._looks.all_plain(keys, values)
 

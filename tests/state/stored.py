@@ -12,6 +12,7 @@ from stream.state.index import parts
 from stream.state.packs import Batch, sends_as_puts
 from stream.state.shard import Shard, StoredSend
 from stream.state.store import Store
+from stream.wire.looks import records_of
 
 HOUR_MS = 3_600_000
 T0_MS = 500_000 * HOUR_MS
@@ -29,9 +30,8 @@ def add_sends(shard: Shard, rows: list[tuple[int, str, int, bytes]]) -> int:
     offsets, times = [row[0] for row in rows], [row[2] for row in rows]
     buckets = [shard.bucket(time) for time in times]
     span = (offsets[0], offsets[-1] + 1)
-    puts = list(
-        sends_as_puts(shard.number, buckets, Batch(offsets, np.array(times), digests, [row[3] for row in rows]))
-    )
+    batch = Batch(offsets, np.array(times), digests, records_of([row[3] for row in rows]))
+    puts = list(sends_as_puts(shard.number, buckets, batch))
     return shard.add(Topic.SENDS, [span], puts, parts(buckets, offsets, digests, span))
 
 

@@ -28,6 +28,7 @@ from stream.state.records import (
     unpack_rejects,
 )
 from stream.state.shard import EVERYTHING, Shard
+from stream.wire.looks import records_of
 from stream.work.cover import Kind, Mark
 from stream.work.endings import bare_result
 from tests.state.stored import HOUR_MS, T0_MS, add_sends, open_shard, walked
@@ -60,16 +61,18 @@ def test_keys_sort_as_their_numbers_do(one: tuple[int, int], other: tuple[int, i
     assert all(keys.bucket_of(each) == 77 for each in (*made, *events))
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), numbers, digests, st.binary(max_size=400)), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 40), numbers, digests, st.binary(max_size=400) | st.just(bytes(9_000))),
+        min_size=1,
+        max_size=60,
+    )
+)
 def test_packs_hold_every_send_once_in_order(sends: list[tuple[int, int, bytes, bytes]]) -> None:
     """What a batch of sends is written as gives back each with its offset, time, digest and record."""
     offsets = list(accumulate(step for step, *_ in sends))
-    batch = Batch(
-        offsets,
-        np.array([time for _, time, _, _ in sends]),
-        b"".join(d for _, _, d, _ in sends),
-        [v for *_, v in sends],
-    )
+    times, records = np.array([time for _, time, _, _ in sends]), records_of([value for *_, value in sends])
+    batch = Batch(offsets, times, b"".join(digest for *_, digest, _ in sends), records)
     puts = list(sends_as_puts(3, 77, batch))
     assert [key for key, _ in puts] == [
         keys.name(keys.head(b"S", 3, 77), next(unpack(pack)).offset) for _, pack in puts

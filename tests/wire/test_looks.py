@@ -23,6 +23,43 @@ def test_a_batch_of_good_sends_is_plain(sends: list[Send]) -> None:
     assert wire.plain_sends(keys, [wire.encode_send(send) for send in sends])
 
 
+one_letter_ids = st.lists(
+    records.sends.map(lambda send: send._replace(head=send.head._replace(message_id="m"))), min_size=1
+)
+
+
+@given(one_letter_ids)
+def test_a_look_gives_the_records_side_by_side(sends: list[Send]) -> None:
+    """Whoever stores them needs them so."""
+    values = [wire.encode_send(send) for send in sends]
+    records = wire.plain_sends([b"m"] * len(values), values)
+    assert records is not None
+    assert (records.values, records.sizes.tolist()) == (values, list(map(len, values)))
+    assert records.joined in (b"", b"".join(values))
+
+
+@given(one_letter_ids, st.data())
+def test_no_bad_record_hides_among_others_of_one_length_of_key(sends: list[Send], data: st.DataObject) -> None:
+    """Whatever byte of its beginning or its end is another, and wherever in its beginning it is cut off."""
+    values = [wire.encode_send(send) for send in sends]
+    place = data.draw(st.integers(0, len(values) - 1))
+    whole = values[place]
+    byte = data.draw(st.one_of(st.integers(0, 11), st.just(len(whole) - 1)))
+    values[place] = whole[:byte] + bytes([whole[byte] ^ data.draw(st.integers(1, 255))]) + whole[byte + 1 :]
+    assert wire.plain_sends([b"m"] * len(values), values) is None
+    values[place] = whole[: min(byte, 11)]
+    assert wire.plain_sends([b"m"] * len(values), values) is None
+
+
+def test_a_record_does_not_borrow_its_end_from_the_next() -> None:
+    """Records are compared side by side: one that is cut off just where the next goes on must not pass."""
+    head, after = GOOD[:10], GOOD[14:]
+    key = b"k" + head[:2]
+    short, following = head + long(3) + b"k", head[:2] + head[2:] + long(3) + key + after
+    assert wire.plain_sends([key, key], [short, following]) is None
+    assert wire.plain_sends([key, key], [short + head[:2] + after, following]) is not None
+
+
 def test_keys_of_different_length_do_not_lend_each_other_bytes() -> None:
     """Each key stands before its own record."""
     one, other = (wire.encode_send(Send(HEAD._replace(message_id=m), (b"t" * 112,))) for m in ("ab", "cd"))
