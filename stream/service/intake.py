@@ -139,7 +139,7 @@ class Intake:
 
     def _store_sends(self, shard: Shard, digests: list[bytes], batch: Batch, span: tuple[int, int]) -> None:
         buckets = _buckets(shard, batch.times)
-        some = list(parts(buckets, batch.offsets, batch.digests, span))
+        some = list(parts(buckets, batch.offsets, batch.digests, span, int(batch.records.sizes.sum())))
 
         def write() -> int:  # each pack is copied into RocksDB's batch while the processor still has it at hand
             return shard.add(Topic.SENDS, [span], sends_as_puts(shard.number, buckets, batch), some)

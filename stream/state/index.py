@@ -36,34 +36,36 @@ class Part(NamedTuple):
     offsets: Sequence[int]
     span: tuple[int, int]
     """The offsets that count as indexed once this part is in a run."""
+    bytes: int
+    """Of the records, or of all of the batch's."""
 
 
-def parts(buckets: int | list[int], offsets: Sequence[int], digests: bytes, span: tuple[int, int]) -> Iterator[Part]:
-    """What the index has to know of a batch of sends; ``digests``: of each, joined."""
+def parts(
+    buckets: int | list[int], offsets: Sequence[int], digests: bytes, span: tuple[int, int], size: int
+) -> Iterator[Part]:
+    """What the index has to know of a batch of sends; ``digests``: of each, joined; ``size``: of all, in bytes."""
     if isinstance(buckets, int):
-        yield Part(buckets, digests, offsets, span)
+        yield Part(buckets, digests, offsets, span, size)
         return
     for bucket in sorted(set(buckets)):
         chosen = [i for i, each in enumerate(buckets) if each == bucket]
         # All parts of a batch claim its whole span: they come into the tail together and into one run together.
-        yield Part(bucket, keys.some_digests(digests, chosen), [offsets[i] for i in chosen], span)
+        yield Part(bucket, keys.some_digests(digests, chosen), [offsets[i] for i in chosen], span, size)
 
 
 class Tail:
     """The latest sends, not in a run yet. Not safe by itself: the shard's lock guards it."""
 
-    __slots__ = ("_built", "_table", "parts", "size")
+    __slots__ = ("_built", "_table", "bytes", "parts", "size")
 
     def __init__(self) -> None:
-        self.parts: list[Part] = []
-        self.size = 0
-        self._table: dict[tuple[int, bytes], list[int]] = {}
-        self._built = 0
+        self._keep([])
 
     def add(self, part: Part) -> None:
         """Keep the sends of one batch."""
         self.parts.append(part)
         self.size += len(part.offsets)
+        self.bytes += part.bytes
 
     def find(self, bucket: int, digest: bytes) -> list[int]:
         """The offsets of a digest, in the order they were stored. The first search after a bulk load pays for its
@@ -84,15 +86,18 @@ class Tail:
 
     def cut(self, parts: int) -> None:
         """Forget the first so many parts: they are in a run now."""
-        self.parts = self.parts[parts:]
-        self.size = sum(len(part.offsets) for part in self.parts)
-        self._table, self._built = {}, 0
+        self._keep(self.parts[parts:])
 
     def drop(self, bucket: int) -> None:
         """Forget a bucket."""
-        self.parts = [part for part in self.parts if part.bucket != bucket]
-        self.size = sum(len(part.offsets) for part in self.parts)
-        self._table, self._built = {}, 0
+        self._keep([part for part in self.parts if part.bucket != bucket])
+
+    def _keep(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self.size = sum(len(part.offsets) for part in parts)
+        self.bytes = sum(part.bytes for part in parts)
+        self._table: dict[tuple[int, bytes], list[int]] = {}
+        self._built = 0
 
 
 def blocks(shard: int, run: int, parts: Sequence[Part]) -> Iterator[Put]:

@@ -5,6 +5,7 @@
     kind(1) shard(2) bucket(4) name(8) │ rest
     └──────────── prefix, 15 bytes ────┘
     S  a pack of sends   stretch of 64   first offset in it(1)          → sends that lie side by side, see ``packs``
+    L  a large send      stretch of 64   offset in it(1)                → a pack of one, with a seal of its own
     I  a block of a run  group(1) 0(7)   run(8)                         → digests and offsets, see ``index``
     E  a violation event digest          offset(8) timestamp_ms(8)      → trace headers and the record's value
     M  a mark            digest          send offset(8) first token(4) result offset(8) → what a result covers of a send
@@ -36,7 +37,7 @@ STRETCH: Final = 64
 """Offsets that may lie in one pack: those with the same number when divided by this."""
 LAST_BUCKET: Final = 2**32 - 2
 """Whatever time a record claims, its bucket and the one behind it fit into a key."""
-DATA_KINDS: Final = (b"S", b"I", b"E", b"M", b"J", b"D")
+DATA_KINDS: Final = (b"S", b"L", b"I", b"E", b"M", b"J", b"D")
 """The kinds whose keys carry a time bucket and leave with it."""
 
 _HEAD: Final = struct.Struct(">cHI")

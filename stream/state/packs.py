@@ -4,7 +4,10 @@ RocksDB's price is by the key, most of it in the background: 64 small sends unde
 pack begins with a row for each of its sends (offset, record time in ms, digest of the messageId, and where its record
 starts, counted from the start of the batch's first), then come the records as they came. Promised: a send is found by
 its bucket and offset; no pack has sends of two *stretches* of 64 offsets, so that RocksDB's filters know which files
-may hold it. Not promised: that packs are full: a batch, a stretch and a bucket end one, and large records lie alone.
+may hold it. Not promised: that packs are full: a batch, a stretch and a bucket end one.
+
+A large record lies alone under a kind of key of its own, in a blob file, and ends with a *seal*, which a reader
+verifies: RocksDB verifies such values with a CRC32C that takes five times as long as reading them.
 """
 
 from __future__ import annotations
@@ -15,19 +18,21 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 import numpy as np
+import xxhash
 
+from stream.model import StoreCorrupt
 from stream.state import keys
 from stream.state.index import numbers
-from stream.state.store import Put
+from stream.state.store import BLOB_MIN_BYTES, Put, Store
 from stream.wire.looks import Records, records_of
 
 PACK_BYTES: Final = 16_000
-"""Reading one send reads its pack. Well below the size from which values lie in blob files, whose checksum costs a
-nanosecond a byte where, as here, it is computed without the processor's help."""
+"""Reading one send reads its pack. Well below the size from which values lie in blob files."""
 
 _COUNT: Final = Struct(">H")
 _ROW: Final = Struct(">QQ8sI")
 _FIRST: Final = Struct(">Q")
+_SEAL_BYTES: Final = 8
 _ROWS: Final = np.dtype([("offset", ">u8"), ("time", ">u8"), ("digest", ">u8"), ("start", ">u4")])
 
 
@@ -69,14 +74,59 @@ def sends_as_puts(shard: int, buckets: int | Sequence[int], batch: Batch) -> Ite
 def packs(shard: int, bucket: int, batch: Batch) -> Iterator[Put]:
     """A batch of one bucket as the store keeps it."""
     rows, (values, sizes, joined) = _rows(batch), batch.records
-    table, head = rows.tobytes(), keys.head(b"S", shard, bucket)
+    table, small, large = rows.tobytes(), keys.head(b"S", shard, bucket), keys.head(b"L", shard, bucket)
     size = int(sizes.sum())
     cuts = _cuts(rows["offset"], size)
     starts = [*rows["start"][cuts[:-1]].tolist(), size]
     for (at, end), (first, last) in zip(pairwise(cuts), pairwise(starts), strict=True):
         records = (memoryview(joined)[first:last],) if joined else values[at:end]
-        pack = b"".join((_COUNT.pack(end - at), table[at * _ROW.size : end * _ROW.size], *records))
-        yield keys.name(head, batch.offsets[at]), pack
+        pieces = [_COUNT.pack(end - at), table[at * _ROW.size : end * _ROW.size], *records]
+        if last - first < BLOB_MIN_BYTES:
+            yield keys.name(small, batch.offsets[at]), b"".join(pieces)
+        else:
+            yield keys.name(large, batch.offsets[at]), b"".join((*pieces, _seal(pieces)))
+
+
+def _seal(pieces: Sequence[bytes | memoryview]) -> bytes:
+    seal = xxhash.xxh3_64()
+    for piece in pieces:
+        seal.update(piece)
+    return seal.digest()
+
+
+def unsealed(value: bytes) -> memoryview:
+    """The pack of a large send. Raises StoreCorrupt where it is not what was written."""
+    pack = memoryview(value)[:-_SEAL_BYTES]
+    if xxhash.xxh3_64_digest(pack) != value[-_SEAL_BYTES:]:
+        raise StoreCorrupt("a stored send is not what was written")
+    return pack
+
+
+class Finder:
+    """Finds the records of one bucket by their offsets; best asked for in their order."""
+
+    __slots__ = ("_large", "_pack", "_small", "_store", "_up_to")
+
+    def __init__(self, store: Store, shard: int, bucket: int) -> None:
+        """What is stored later may not be found."""
+        self._small, self._large = keys.head(b"S", shard, bucket), keys.head(b"L", shard, bucket)
+        self._store, self._up_to = store, store.seeker()
+        self._pack: bytes | memoryview = b""
+
+    def find(self, offset: int) -> tuple[int, bytes] | None:
+        """Time and record of a send, or None. Raises StoreCorrupt."""
+        send = find(self._pack, offset) if self._pack else None
+        if send is None and (pack := self._pack_of(offset)) is not None:
+            self._pack = pack
+            send = find(pack, offset)
+        return None if send is None else (send.timestamp_ms, bytes(self._pack[send.start : send.end]))
+
+    def _pack_of(self, offset: int) -> bytes | memoryview | None:
+        pair = self._up_to(keys.name(self._small, offset))
+        if pair is not None and find(pair[1], offset) is not None:
+            return pair[1]
+        value = self._store.get_sealed(keys.name(self._large, offset))
+        return None if value is None else unsealed(value)
 
 
 def _rows(batch: Batch) -> np.ndarray:
@@ -97,7 +147,7 @@ def _cuts(offsets: np.ndarray, size: int) -> list[int]:
     return [0, *(np.flatnonzero(parts[1:] != parts[:-1]) + 1).tolist(), len(offsets)]
 
 
-def unpack(pack: bytes) -> Iterator[Packed]:
+def unpack(pack: bytes | memoryview) -> Iterator[Packed]:
     """The sends of a pack; ``start`` and ``end`` say where in the pack the record lies."""
     (count,) = _COUNT.unpack_from(pack)
     body = _COUNT.size + count * _ROW.size
@@ -108,7 +158,7 @@ def unpack(pack: bytes) -> Iterator[Packed]:
         yield Packed(offset, timestamp_ms, digest, start - before, end)
 
 
-def find(pack: bytes, offset: int) -> Packed | None:
+def find(pack: bytes | memoryview, offset: int) -> Packed | None:
     """One send of a pack; mostly its place is its distance from the first."""
     (count,) = _COUNT.unpack_from(pack)
     (first,) = _FIRST.unpack_from(pack, _COUNT.size)
@@ -118,7 +168,7 @@ def find(pack: bytes, offset: int) -> Packed | None:
     return next((send for send in unpack(pack) if send.offset == offset), None)
 
 
-def _row(pack: bytes, count: int, place: int) -> Packed:
+def _row(pack: bytes | memoryview, count: int, place: int) -> Packed:
     at, body = _COUNT.size + place * _ROW.size, _COUNT.size + count * _ROW.size
     offset, timestamp_ms, digest, start = _ROW.unpack_from(pack, at)
     before = _ROW.unpack_from(pack, _COUNT.size)[3] - body

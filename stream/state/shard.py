@@ -20,10 +20,10 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from stream.model import Fenced, Topic
+from stream.model import Fenced, StoreCorrupt, Topic
 from stream.state import keys
 from stream.state.index import Part, Tail, blocks, found_in
-from stream.state.packs import find, unpack
+from stream.state.packs import Finder, unpack, unsealed
 from stream.state.records import unpack_event, unpack_mark
 from stream.state.store import Put, Store
 from stream.work.condemned import Walk
@@ -34,6 +34,8 @@ from stream.work.ranges import Ranges
 EVERYTHING: Final = float("-inf")
 RUN_SENDS: Final = 65_536
 """So many sends make a run of the index; until then they are found in memory."""
+RUN_BYTES: Final = 256 << 20
+"""Or such a weight of them: what is in no run is read again, whole, when the process starts."""
 _KINDS: Final = (*keys.DATA_KINDS, b"R", b"X", b"T")
 _RUN: Final = struct.Struct(">Q")
 
@@ -201,19 +203,29 @@ class Shard:
                 self._refill(bucket, *gap)
 
     def _refill(self, bucket: int, start: int, end: int) -> None:
-        head = keys.head(b"S", self.number, bucket)
-        first = self._store.seeker()(keys.name(head, start))
-        begin = first[0] if first is not None else keys.name(head, start)
-        pairs = self._store.scan_between(begin, keys.name(head, end))
-        found = [send for _, pack in pairs for send in unpack(pack) if start <= send.offset < end]
+        found = [
+            (send.offset, send.digest, send.end - send.start)
+            for pack in self._packs_between(bucket, start, end)
+            for send in unpack(pack)
+            if start <= send.offset < end
+        ]
         if found:
-            digests, offsets = b"".join(send.digest for send in found), [send.offset for send in found]
-            self._tail.add(Part(bucket, digests, offsets, (start, end)))
+            offsets, digests, sizes = zip(*sorted(found), strict=True)
+            self._tail.add(Part(bucket, b"".join(digests), offsets, (start, end), sum(sizes)))
+
+    def _packs_between(self, bucket: int, start: int, end: int) -> Iterator[bytes | memoryview]:
+        small, large = (keys.head(kind, self.number, bucket) for kind in (b"S", b"L"))
+        first = self._store.seeker()(keys.name(small, start))
+        begin = first[0] if first is not None else keys.name(small, start)
+        for _, pack in self._store.scan_between(begin, keys.name(small, end)):
+            yield pack
+        for _, value in self._store.scan_between(keys.name(large, start), keys.name(large, end)):
+            yield unsealed(value)
 
     @property
     def run_is_due(self) -> bool:
         """Whether enough sends wait for a run of the index."""
-        return self._tail.size >= RUN_SENDS
+        return self._tail.size >= RUN_SENDS or self._tail.bytes >= RUN_BYTES
 
     def write_run(self) -> None:
         """Write the tail as a run of the index. For the threads that add; raises as ``add`` does."""
@@ -276,17 +288,19 @@ class Shard:
         return tail[skip : skip + most]
 
     def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
-        head, up_to = keys.head(b"S", self.number, bucket), self._store.seeker()
-        found: list[StoredSend] = []
-        pack = b""
+        finder, found = Finder(self._store, self.number, bucket), list[StoredSend]()
         for offset in offsets:
-            send = find(pack, offset) if pack else None
-            if send is None and (pair := up_to(keys.name(head, offset))) is not None:
-                pack = pair[1]
-                send = find(pack, offset)
-            if send is not None:
-                found.append(StoredSend(bucket, offset, send.timestamp_ms, pack[send.start : send.end]))
+            if (send := finder.find(offset)) is not None:
+                found.append(StoredSend(bucket, offset, *send))
+            else:
+                self._require_gone(bucket, offset)
         return found
+
+    def _require_gone(self, bucket: int, offset: int) -> None:
+        """A send that the index names is there as long as its bucket."""
+        with self._lock:
+            if bucket in self._buckets:
+                raise StoreCorrupt(f"the send at offset {offset} of shard {self.number} is not where it was stored")
 
     # --- scans, by the event loop
 

@@ -31,8 +31,8 @@ def add_sends(shard: Shard, rows: list[tuple[int, str, int, bytes]]) -> int:
     buckets = [shard.bucket(time) for time in times]
     span = (offsets[0], offsets[-1] + 1)
     batch = Batch(offsets, np.array(times), digests, records_of([row[3] for row in rows]))
-    puts = list(sends_as_puts(shard.number, buckets, batch))
-    return shard.add(Topic.SENDS, [span], puts, parts(buckets, offsets, digests, span))
+    puts, size = list(sends_as_puts(shard.number, buckets, batch)), sum(len(row[3]) for row in rows)
+    return shard.add(Topic.SENDS, [span], puts, parts(buckets, offsets, digests, span, size))
 
 
 def walked(shard: Shard, message: str, most: int = 1_000, most_bytes: int = 1 << 20) -> list[StoredSend]:

@@ -14,6 +14,7 @@ import pytest
 
 from stream.model import Fenced, StartError, StoreCorrupt, StoreStalled, Topic
 from stream.state import folder, keys, store
+from stream.state import shard as shards
 from stream.state.folder import open_folder
 from stream.state.shard import Shard
 from stream.state.store import BLOB_MIN_BYTES, Store
@@ -159,6 +160,40 @@ def test_a_walk_over_flipped_bytes_raises(tmp_path: Path, suffix: str, value: by
     opened, shard = open_shard(tmp_path)
     with pytest.raises(StoreCorrupt):
         walked(shard, "m")
+    opened.close()
+
+
+@pytest.mark.parametrize(("kind", "value"), [(b"S", b"small"), (b"L", bytes(BLOB_MIN_BYTES))])
+def test_a_send_that_is_not_where_the_index_says_is_corruption(tmp_path: Path, kind: bytes, value: bytes) -> None:
+    """A send that is not found would be a lost send; only a bucket that has left takes its sends along."""
+    opened, shard = open_shard(tmp_path)
+    add_sends(shard, [(5, "m", T0_MS, value)])
+    shard.write_run()
+    opened._db.delete(keys.name(shard.head(kind, T0_MS), 5))
+    with pytest.raises(StoreCorrupt, match="offset 5 of shard 0 is not where"):
+        walked(shard, "m")
+    walk = shard.new_walk()
+    shard.drop_bucket(shard.bucket(T0_MS))
+    assert shard.walk(keys.digest_of(b"m"), walk, 10, 1_000) == []
+    opened.close()
+
+
+def test_what_is_in_no_run_is_bounded_by_its_weight_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read again, whole, at the next start: a thousand large sends weigh as much as a million small ones."""
+    monkeypatch.setattr(shards, "RUN_BYTES", 3 * BLOB_MIN_BYTES)
+    opened, shard = open_shard(tmp_path)
+    due: list[bool] = []
+    for at in range(3):
+        due.append(shard.run_is_due)
+        add_sends(shard, [(at, f"m{at}", T0_MS, bytes(BLOB_MIN_BYTES))])
+    due.append(shard.run_is_due)
+    shard.write_run()
+    due.append(shard.run_is_due)
+    assert due == [False, False, False, True, False]
+    add_sends(shard, [(3, "m3", T0_MS, bytes(BLOB_MIN_BYTES))])
+    opened.close()
+    opened, shard = open_shard(tmp_path)
+    assert [[send.offset for send in walked(shard, f"m{at}")] for at in range(4)] == [[0], [1], [2], [3]]
     opened.close()
 
 
