@@ -13,9 +13,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from stream.kafka import properties
@@ -27,6 +28,7 @@ _SLICE_S: Final = 2.0
 _NO_CONTROLLER_WAIT_S: Final = 0.5
 """A cluster whose controller is none of its brokers (the mock) never answers a describe; it is not worth more."""
 
+END_WITHIN_S: Final = 2.0
 _KNOWN_WITHIN_S: Final = 2.0
 _LOOK_AGAIN_S: Final = 0.1
 
@@ -89,6 +91,16 @@ class Cluster:
             name: Topic(name, counts[name], self._id(ids[name]), self._config(configs[resource]))
             for name, resource in resources.items()
         }
+
+    def end(self, topic: str, partition: int) -> int:
+        """Where a partition's log ends, what stands in open transactions included. Raises KafkaException."""
+        at = TopicPartition(topic, partition)
+        asked = self._client.list_offsets(
+            {at: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=END_WITHIN_S,
+        )
+        return int(asked[at].result(timeout=2 * END_WITHIN_S).offset)
 
     def create(self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]) -> bool:
         """False: somebody else was quicker. ``replication_factor`` -1 takes the broker's own. Raises StartError."""

@@ -118,7 +118,7 @@ class Standing:
 
     def stand(self, place: Place, offset: int, why: Exception) -> None:
         """Read no more of this partition for now; go on from ``offset`` later."""
-        if place not in self.reasons:
+        if self.reasons.get(place) != str(why):
             log.warning("reading_waits", topic=self._names[place[0]], partition=place[1], offset=offset, why=str(why))
         self._since[place] = (time.monotonic() + AGAIN_S, offset)
         self.reasons[place] = str(why)

@@ -17,7 +17,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
-from stream.model import Fenced, Topic
+from stream.model import Fenced, StartError, Topic
 
 WAIT_S: Final = 0.1
 
@@ -43,16 +43,20 @@ class Tail:
         names: Mapping[Topic, str],
         take: Take,
         pace: Pace,
+        end: Callable[[str, int], int],
         at_end: Callable[[Place, float], None],
         lost: Callable[[Place, int, int], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """``at_end(place, since)``: all that was there at ``since`` (monotonic) has been read; ``lost(place, from,
-        to)``: retention took those offsets before they were read; ``failed``: the reader has ended by an error."""
+        """``end(topic, partition)``: where the log ends, open transactions included, which a reader of committed
+        records is not told; ``at_end(place, since)``: all that was there at ``since`` (monotonic) has been read;
+        ``lost(place, from, to)``: retention took those offsets before they were read; ``failed``: the reader has ended
+        by an error."""
         self._consumer = Consumer(properties)
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
-        self._take, self._pace, self._at_end, self._lost, self._failed = take, pace, at_end, lost, failed
+        self._take, self._pace, self._lost, self._failed = take, pace, lost, failed
+        self._end, self._at_end = end, at_end
         self._appetite = Appetite()
         self._at: dict[Place, int] = {}
         self._standing = Standing(self._consumer, names)
@@ -169,11 +173,11 @@ class Tail:
         if at is None:
             return
         try:
-            _, high = watermarks(self._consumer, self._names[place[0]], place[1], 2.0)
-        except KafkaException as error:
+            end = self._end(self._names[place[0]], place[1])
+        except (KafkaException, TimeoutError) as error:
             log.debug("end_unknown", why=str(error))
             return
-        if at >= high:
+        if at >= end:
             self._at_end(place, since_s)
 
     def _trouble(self, message: Message) -> None:
@@ -194,10 +198,10 @@ class Tail:
             return
         low, _ = watermarks(self._consumer, self._names[place[0]], place[1])
         if low <= at:
-            raise KafkaException(
-                KafkaError(
-                    KafkaError._INVALID_ARG, f"offset {at} of {place} is beyond the end: the topic was made anew"
-                )
+            name = f"{self._names[place[0]]}/{place[1]}"
+            raise StartError(
+                f"offset {at} of {name} is beyond its end: the topic was deleted and created again; start again, its "
+                "shards then start anew"
             )
         self._lost(place, at, low)
         self._at[place] = low

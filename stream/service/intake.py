@@ -8,6 +8,7 @@ stored. Runs in the readers' threads; nothing here waits for the event loop but 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ from stream.state.shard import Shard, StoredSend
 from stream.state.store import Put
 from stream.wire.dead_letters import BadShare, headers
 from stream.wire.looks import records_of
-from stream.wire.partitioners import Agreement
+from stream.wire.partitioners import ENOUGH_KEYS, WINDOW_KEYS, Agreement
 from stream.wire.wire import Wire
 from stream.work.judgement import Event, Trace, needless
 
@@ -40,6 +41,9 @@ BESIDE: Final = 16
 """So many stored events are looked at for what an event repeats."""
 MAX_TRACE_BYTES: Final = 8_192
 """Longer trace headers, one or all together, are none: W3C asks for 512 characters to be kept."""
+HEADS_READ: Final = 100
+"""In runs of so many sends, as they come while reading keeps up, all that precedes the tokens is read of each at once.
+Of a backlog it is read when a violation needs it, as the tokens are."""
 STALL_WAIT_S: Final = 0.005
 STALL_TRIES: Final = 400
 SENDS_A_SEARCH: Final = 32
@@ -84,6 +88,7 @@ class Intake:
         self._wire = wire
         self._names = names
         self._partitions = partitions
+        self._observing = threading.Lock()
         self._to_loop = to_loop
         self._letters = Letters(to_loop.letter, shards)
         self._dry = dry
@@ -122,7 +127,7 @@ class Intake:
 
     def _sends(self, shard: Shard, messages: list[Message], start: int, end: int) -> None:
         names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
-        records = self._wire.plain_sends(names, values)
+        records = self._wire.plain_sends(names, values) if len(messages) > HEADS_READ else None
         if records is None:
             messages = self._checked(shard, Topic.SENDS, messages, lambda m: self._wire.check_send(m.key(), m.value()))
             names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
@@ -132,10 +137,18 @@ class Intake:
         if not messages:
             shard.add(Topic.SENDS, [(start, end)])
             return
-        self.agreement[Topic.SENDS].observe(names[0] or b"", shard.number, self._partitions)
+        self._observe(shard, cast("list[bytes]", names))
         digests = list(map(keys.digest_of, cast("list[bytes]", names)))
         batch = Batch(_offsets(messages), _times(messages, self._by_time), b"".join(digests), records)
         self._store_sends(shard, digests, batch, (start, end))
+
+    def _observe(self, shard: Shard, names: list[bytes]) -> None:
+        """Some keys of a run until the window is full, then one of each run: enough to see a change, and no more."""
+        agreement = self.agreement[Topic.SENDS]
+        step = max(1, len(names) // ENOUGH_KEYS) if agreement.keys < WINDOW_KEYS else len(names)
+        with self._observing:  # two readers
+            for name in names[::step]:
+                agreement.observe(name, shard.number, self._partitions)
 
     def _store_sends(self, shard: Shard, digests: list[bytes], batch: Batch, span: tuple[int, int]) -> None:
         buckets = _buckets(shard, batch.times)

@@ -86,6 +86,7 @@ class Service:
 
     def _wire_rooms(self, retention_ms: int, bucket_ms: int) -> None:
         settings = self.settings
+        self.cluster = Cluster(settings)
         self.producer = Producer(properties.producer(settings))
         self._to_close.callback(self.producer.flush, 1.0)
         self.outbox = Outbox(
@@ -174,7 +175,7 @@ class Service:
 
     def _topics(self) -> Topics:
         by_time = {topic: bool(self.world.log_append_time[name]) for topic, name in self.names.items()}
-        cluster = Cluster(self.settings)
+        cluster = self.cluster
         known = any(self.world.topic_ids.values())
 
         def ids() -> dict[Topic, str]:
@@ -187,7 +188,7 @@ class Service:
     def _set_readers(self) -> None:
         pace, take, hearing = GivingWay(self.busy), self.intake.take, self.hearing
         for_sends, for_past = properties.sends(self.settings), properties.past(self.settings)
-        self.tail = Tail(for_sends, self.names, take, pace, hearing.at_end, hearing.lost, self.failed)
+        self.tail = Tail(for_sends, self.names, take, pace, self.cluster.end, hearing.at_end, hearing.lost, self.failed)
         self.past = Past(
             for_past,
             self.names,

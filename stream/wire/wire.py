@@ -46,13 +46,15 @@ class Wire:
         return self._looks.all_plain(keys, values)
 
     def check_send(self, key: bytes | None, value: bytes | None) -> None:
-        """One send, before it is stored: the cheap look, and where that is not enough the whole of it.
+        """One send, before it is stored: the cheap look and its head, and where that is not enough the whole of it.
 
         Raises BadRecord, RegistryDown.
         """
         if value is None:
             _refuse_null()
-        if key is None or not self._looks.plain(key, value):
+        if key is not None and self._looks.plain(key, value):
+            self.send_head(value)
+        else:
             _require_key(key, self.send(value).head.message_id)
             self._looks.learn(value)
 

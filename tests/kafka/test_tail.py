@@ -9,6 +9,7 @@ from confluent_kafka import Message, Producer
 
 from stream.brokers.mock import MockKafka
 from stream.kafka import properties
+from stream.kafka.reading import Place
 from stream.kafka.tail import Tail
 from stream.model import Fenced, Topic
 from stream.settings import default_settings
@@ -55,7 +56,14 @@ def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
             producer.produce("sends", str(number))
         producer.flush()
         tail = Tail(
-            properties.sends(settings), NAMES, take, FullSpeed(), lambda *_: None, lambda *_: None, failed.append
+            properties.sends(settings),
+            NAMES,
+            take,
+            FullSpeed(),
+            lambda *_: 20,
+            lambda *_: None,
+            lambda *_: None,
+            failed.append,
         )
         tail.thread.start()
         tail.add({PLACE: 0})
@@ -67,3 +75,43 @@ def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
         tail.stop()
     assert failed == []
     assert taken == list(range(20))
+
+
+def test_what_stands_in_an_open_transaction_is_not_read_yet() -> None:
+    """NOT_FOUND: reading had caught up; behind an open transaction it has not, whatever a reader of committed records
+    takes for the end."""
+    said: list[Place] = []
+    ends = iter([21, 20])
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        for number in range(20):
+            producer.produce("sends", str(number))
+        producer.flush()
+        taken, asked, failed = list[int](), list[int](), list[Exception]()
+
+        def end(topic: str, partition: int) -> int:
+            asked.append(found := next(ends))
+            return found
+
+        tail = Tail(
+            properties.sends(settings),
+            NAMES,
+            lambda topic, partition, messages, start, end: taken.extend(range(start, end)),
+            FullSpeed(),
+            end,
+            lambda place, since_s: said.append(place),
+            lambda *_: None,
+            failed.append,
+        )
+        tail.thread.start()
+        tail.add({PLACE: 0})
+        wait_until(lambda: len(taken) == 20)
+        tail.ask_end(PLACE)
+        wait_until(lambda: asked == [21])
+        time.sleep(0.2)
+        assert said == []
+        tail.ask_end(PLACE)
+        wait_until(lambda: said == [PLACE])
+        tail.stop()
+    assert failed == []

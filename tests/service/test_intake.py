@@ -12,11 +12,12 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from stream.kafka.reading import DeadLettersDown
-from stream.model import Fenced, Position, StoreStalled, Topic, UnpushError
+from stream.model import Fenced, Position, Send, SendHead, StoreStalled, Topic, UnpushError
 from stream.service import intake as rooms
 from stream.service import letters
 from stream.service.outbox import Letter
 from stream.state.store import Store
+from stream.wire.partitioners import ENOUGH_KEYS
 from tests.service.small_world import NAMES, START_MS, SmallWorld, condemned
 from tests.state.stored import walked
 
@@ -83,6 +84,27 @@ def test_a_bad_record_harms_nobody_else_and_goes_whole_to_the_dead_letters(world
     assert stored(world, topic) == [(0, 3)]
     if topic is Topic.VIOLATIONS:
         assert [condemned(world, f"m-{at}") for at in range(3)] == [True, False, True]
+
+
+def test_a_send_that_is_bad_before_its_tokens_is_found_as_it_comes(world: SmallWorld) -> None:
+    """Only what its token list hides waits until a violation needs it: a bad deployment is seen at once."""
+    head = SendHead("m-1", "", 7, 0, 1, None)
+    bad = message(Topic.SENDS, 1, b"m-1", world.wire.encode_send(Send(head, (b"t",))))
+    world.intake.take(Topic.SENDS, 0, [*written(world, Topic.SENDS, 1), bad], 0, 2)
+    (letter,) = world.mailbox.letters
+    assert dict(letter.headers)["unpush.error.reason"] == b"invalid"
+    assert (walked(world.shard, "m-1"), len(walked(world.shard, "m-0"))) == ([], 1)
+
+
+@pytest.mark.parametrize("runs", [[300], [1] * 30])
+def test_few_runs_or_one_tell_the_partitioner_of_their_keys(world: SmallWorld, runs: list[int]) -> None:
+    """A systematic disagreement is found at run time, in a burst as well as in a trickle."""
+    world.intake._partitions = 4
+    records, at = written(world, Topic.SENDS, sum(runs)), 0
+    for count in runs:
+        world.intake.take(Topic.SENDS, 0, records[at : at + count], at, at + count)
+        at += count
+    assert world.intake.agreement[Topic.SENDS].keys >= ENOUGH_KEYS
 
 
 def test_a_key_that_contradicts_its_record_is_bad(world: SmallWorld) -> None:
@@ -249,7 +271,7 @@ def stands(world: SmallWorld, topic: Topic, run: list[Message]) -> str:
 def test_a_bad_record_is_written_once_however_often_its_run_is_read(world: SmallWorld, topic: Topic) -> None:
     """While the dead-letter topic is down no copies are queued, and the thread is not held up again and again."""
     silent, run = Silent(world), [junk(topic, 0), junk(topic, 1)]
-    assert "no answer for" in stands(world, topic, run)
+    assert "no answer yet" in stands(world, topic, run)
     began_s = time.monotonic()
     for _ in range(20):
         stands(world, topic, run)
