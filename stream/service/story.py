@@ -85,8 +85,24 @@ class Service:
         self._to_close.push_async_callback(asyncio.to_thread, self.store.close)
 
     def _wire_rooms(self, retention_ms: int, bucket_ms: int) -> None:
+        self.cluster = Cluster(self.settings)
+        self._wire_results()
+        self._wire_calls()
+        self.desk = self._new_desk(retention_ms)
+        self.settling = Settling(
+            self.desk,
+            self.outbox,
+            self.clock,
+            self.names[Topic.SENDS],
+            self._headers_again,
+            self._settled_one,
+            self._sends_are_unread,
+            dry=self.dry,
+        )
+        self._wire_readers(retention_ms, bucket_ms)
+
+    def _wire_results(self) -> None:
         settings = self.settings
-        self.cluster = Cluster(settings)
         self.producer = Producer(properties.producer(settings))
         self._to_close.callback(self.producer.flush, 1.0)
         self.outbox = Outbox(
@@ -98,6 +114,9 @@ class Service:
             lambda written: self.settling.settled(written),
             lambda written: self.settling.halves(written),
         )
+
+    def _wire_calls(self) -> None:
+        settings = self.settings
         self.push_kit = PushKit(settings.push_kit.url, settings.push_kit.timeout_s, settings.push_kit.max_in_flight)
         self._to_close.push_async_callback(self.push_kit.close)
         gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)
@@ -110,17 +129,8 @@ class Service:
             wanted=lambda parcel: self.desk.wants(parcel),
             keyless=self.keys.keyless,
         )
-        self.desk = self._new_desk(retention_ms)
-        self.settling = Settling(
-            self.desk,
-            self.outbox,
-            self.clock,
-            self.names[Topic.SENDS],
-            self._headers_again,
-            self._settled_one,
-            self._sends_are_unread,
-            dry=self.dry,
-        )
+
+    def _wire_readers(self, retention_ms: int, bucket_ms: int) -> None:
         shards: dict[int, Shard] = {}
         self.hearing = Hearing(shards, self.desk, self.names, self.clock, self._kick.set, self._fail)
         self.intake = self._new_intake(shards)

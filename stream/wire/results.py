@@ -6,6 +6,7 @@ Not promised: that the numbers agree with each other. Errors of reading are thos
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart, Severity
@@ -35,60 +36,18 @@ _OUTCOME_BYTES: Final = {outcome: long(index) for index, outcome in enumerate(_O
 
 def read_result(data: bytes, at: int) -> RevokeResult:
     """A result of the present schema. Raises ValueError for bytes behind it."""
-    result_id, at = read_text(data, at)
-    violation_id, at = read_text(data, at)
-    message_id, at = read_text(data, at)
-    severity, at = read_long(data, at)
-    reason, at = read_text(data, at)
-    detected_at_ms, at = read_long(data, at)
-    outcome, at = _read_outcome(data, at)
-    client_id, at = read_optional_text(data, at)
-    notify_id, at = read_optional_long(data, at)
-    push_type, at = read_optional_long(data, at)
-    sends, at = _read_parts(data, at)
-    tokens_requested, at = read_long(data, at)
-    tokens_revoked, at = read_long(data, at)
-    rejected, at = _read_rejected(data, at)
-    attempts, at = read_long(data, at)
-    http_status, at = read_optional_long(data, at)
-    code, at = read_optional_text(data, at)
-    detail, at = read_optional_text(data, at)
-    push_request_id, at = read_optional_text(data, at)
-    matched, at = read_long(data, at)
-    settled, at = read_long(data, at)
-    late, at = _read_flag(data, at)
-    started_at_ms, at = read_long(data, at)
-    completed_at_ms, at = read_long(data, at)
+    fields: list[Any] = []
+    for read in _FIELDS:
+        field, at = read(data, at)
+        fields.append(field)
     if at != len(data):
         raise ValueError(f"{len(data) - at} bytes follow the last field")
-    return _valid(
-        RevokeResult(
-            result_id,
-            violation_id,
-            message_id,
-            Severity(severity),
-            reason,
-            detected_at_ms,
-            outcome,
-            client_id,
-            notify_id,
-            push_type,
-            sends,
-            tokens_requested,
-            tokens_revoked,
-            rejected,
-            attempts,
-            http_status,
-            code,
-            detail,
-            push_request_id,
-            matched,
-            settled,
-            late,
-            started_at_ms,
-            completed_at_ms,
-        )
-    )
+    return _valid(RevokeResult(*fields))
+
+
+def _read_severity(data: bytes, at: int) -> tuple[Severity, int]:
+    index, at = read_long(data, at)
+    return Severity(index), at
 
 
 def _read_outcome(data: bytes, at: int) -> tuple[Outcome, int]:
@@ -126,6 +85,35 @@ def _read_rejected(data: bytes, at: int) -> tuple[tuple[RejectedToken, ...], int
             rejected.append(RejectedToken(token, reason))
         count, at = read_count(data, at)
     return tuple(rejected), at
+
+
+_FIELDS: Final[tuple[Callable[[bytes, int], tuple[object, int]], ...]] = (
+    read_text,  # resultId
+    read_text,  # violationId
+    read_text,  # messageId
+    _read_severity,
+    read_text,  # reason
+    read_long,  # detectedAt
+    _read_outcome,
+    read_optional_text,  # clientId
+    read_optional_long,  # notifyId
+    read_optional_long,  # pushType
+    _read_parts,
+    read_long,  # tokensRequested
+    read_long,  # tokensRevoked
+    _read_rejected,
+    read_long,  # attempts
+    read_optional_long,  # httpStatus
+    read_optional_text,  # code
+    read_optional_text,  # detail
+    read_optional_text,  # pushRequestId
+    read_long,  # violationTokensMatched
+    read_long,  # violationTokensSettled
+    _read_flag,  # late
+    read_long,  # startedAt
+    read_long,  # completedAt
+)
+"""How each field is read, in the schema's order, which is RevokeResult's."""
 
 
 def _valid(result: RevokeResult) -> RevokeResult:
