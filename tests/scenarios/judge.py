@@ -107,31 +107,59 @@ def revocable(sent: Sent) -> bool:
 
 def _every_place_is_covered_exactly_once(case: Case) -> Iterator[str]:
     for name, it in case.violations.items():
-        spans: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for seen in case.covering(name):
-            for part in seen.result.sends:
-                end = part.first_token + part.token_count
-                spans.setdefault((part.partition, part.offset), []).append((part.first_token, end))
+        spans = _spans(case, name)
         for sent in case.sends.get(name[0], ()):
             found = spans.pop((sent.partition, sent.offset), [])
             if wrong := _not_tiled(found, len(sent.send.tokens), whole=it.stands):
                 yield f"{name}, send {sent.partition}/{sent.offset} of {len(sent.send.tokens)} tokens: {wrong}"
         for place, found in spans.items():
-            if any(start < end for start, end in found):  # an unreadable send has a part without places
+            if any(start < end for start, end, _ in found):  # an unreadable send has a part without places
                 yield f"{name}: covers {place}, which is no send of its message"
 
 
-def _not_tiled(spans: list[tuple[int, int]], places: int, *, whole: bool) -> str | None:
-    at = 0
-    for start, end in sorted(spans):
-        if start < at:
+Span = tuple[int, int, bool]
+"""First place, the place after the last, and whether one of two owners may have said so."""
+
+
+def _spans(case: Case, name: Name) -> dict[tuple[int, int], list[Span]]:
+    """What the results of a violation cover, by send."""
+    spans: dict[tuple[int, int], list[Span]] = {}
+    for seen in case.covering(name):
+        shared = in_overlap(case.story, seen)
+        for part in seen.result.sends:
+            end = part.first_token + part.token_count
+            spans.setdefault((part.partition, part.offset), []).append((part.first_token, end, shared))
+    return spans
+
+
+def in_overlap(story: Story, seen: Seen) -> bool:
+    """Whether the result's partition may have had two owners when it was made."""
+    at_ms = seen.result.completed_at_ms
+    return any(each.partition == seen.partition and each.from_ms <= at_ms <= each.to_ms for each in story.overlaps)
+
+
+def _not_tiled(spans: list[Span], places: int, *, whole: bool) -> str | None:
+    at, at_shared = 0, False
+    for start, end, shared in sorted(spans):
+        if start < at and not (shared or at_shared):
             return f"place {start} is covered twice ({sorted(spans)})"
         if start > at and whole:
             return f"places {at} to {start - 1} are not covered"
-        at = end
+        at, at_shared = max((at, at_shared), (end, shared))
     if at > places:
         return f"covered up to {at}"
     return f"places {at} to {places - 1} are not covered" if whole and at < places else None
+
+
+def covered_twice(story: Story) -> int:
+    """Places that more than one result covers: two owners each, where the judge has no breach to tell of it."""
+    case = Case(story, Book())
+    return sum(_twice(found) for name in case.violations for found in _spans(case, name).values())
+
+
+def _twice(spans: list[Span]) -> int:
+    covered = {place for start, end, _ in spans for place in range(start, end)}
+    return sum(end - start for start, end, _ in spans) - len(covered)
 
 
 def _each_result_is_of_a_violation_and_lies_beside_it(case: Case) -> Iterator[str]:
@@ -290,7 +318,8 @@ def _late_is_said_of_late_sends_only(case: Case) -> Iterator[str]:
 def _the_last_result_says_complete_or_that_it_does_not_know(case: Case) -> Iterator[str]:
     """Earlier sends may be unread when it is written (a restart under load); see ``incomplete``."""
     for name, it in case.violations.items():
-        covering, places = list(case.covering(name)), _place_count(case, name)
+        covering = [seen for seen in case.covering(name) if not in_overlap(case.story, seen)]
+        places = _place_count(case, name)
         if it.stands and covering and places:
             last = covering[-1].result
             matched, settled = last.violation_tokens_matched, last.violation_tokens_settled

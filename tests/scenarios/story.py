@@ -72,6 +72,14 @@ class Call(NamedTuple):
     monotonic_ns: int
 
 
+class Overlap(NamedTuple):
+    """A time in which a partition may have had two owners: one had lost it and did not know."""
+
+    partition: int
+    from_ms: int
+    to_ms: int
+
+
 @dataclass(slots=True)
 class Book:
     """Push Kit's own record: by slot and token how many calls named it, with effect and without."""
@@ -84,7 +92,7 @@ class Book:
 @dataclass(slots=True)
 class Story:
     """All facts of one scenario. ``bad``: tokens that Push Kit refuses, by app and token, with the reason (None: any).
-    ``keyless``: apps that nobody may call."""
+    ``keyless``: apps that nobody may call. ``overlaps``: when a place may be covered by two owners."""
 
     sends: list[Sent] = field(default_factory=list)
     events: list[Said] = field(default_factory=list)
@@ -92,6 +100,7 @@ class Story:
     letters: list[Letter] = field(default_factory=list)
     bad: dict[tuple[str, bytes], str | None] = field(default_factory=dict)
     keyless: set[str] = field(default_factory=set)
+    overlaps: list[Overlap] = field(default_factory=list)
 
     def sends_of(self) -> Mapping[str, list[Sent]]:
         """Sends by message."""

@@ -1,0 +1,79 @@
+"""``python -m tests.failures``: schedules of faults, one after another, each printed before it runs.
+
+Promised: exit 0 only if no schedule had a breach; the report is whole after every schedule; what a schedule with a
+breach left behind (logs, settings, stores) is kept, and its folder named. Not promised: speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from stream.brokers.apache import ApacheKafka
+from tests.failures import report
+from tests.failures.plan import draw
+from tests.failures.scene import play
+from tests.failures.verdict import Verdict
+
+
+def main() -> int:
+    """All seeds."""
+    args = _arguments()
+    first, last = args.seeds
+    verdicts: list[Verdict] = []
+    with ApacheKafka() as kafka, tempfile.TemporaryDirectory(prefix="unpush-keys-") as keys:
+        for seed in range(int(first), int(last) + 1):
+            verdicts.append(_one(seed, args.seconds, kafka, Path(keys)))
+            report.write(args.report, verdicts)
+    broken = [each.plan.seed for each in verdicts if each.breaches]
+    print(f"{len(verdicts)} schedules, with a breach: {broken or 'none'}; {args.report.with_suffix('.md')}")
+    return 1 if broken else 0
+
+
+def _one(seed: int, seconds: tuple[float, float], kafka: ApacheKafka, keys: Path) -> Verdict:
+    plan = draw(seed, *seconds)
+    print(plan, flush=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"unpush-failures-{seed}-"))
+    verdict = play(plan, kafka, keys, folder, f"f{os.getpid()}-{seed}")
+    _tell(verdict, folder)
+    if not verdict.breaches:
+        shutil.rmtree(folder)
+    return verdict
+
+
+def _tell(verdict: Verdict, folder: Path) -> None:
+    print(
+        f"  -> {verdict.took_s:.0f} s, {verdict.calls} calls, {verdict.devices} devices, "
+        f"{verdict.repeats} called again, {verdict.twice} places by two owners, "
+        f"settled {verdict.settled_s:.1f} s after the last fault"
+    )
+    for line in (*verdict.notes, *(f"ended by itself: {each}" for each in verdict.ended)):
+        print(f"     {line}")
+    for breach in verdict.breaches:
+        print(f"  BREACH {breach}")
+    print(f"  kept: {folder}\n" if verdict.breaches else "", flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m tests.failures", description="Plays seeded schedules of faults.")
+    parser.add_argument("--seeds", type=_range(int), default=(1, 300), metavar="FROM-TO", help="default 1-300")
+    parser.add_argument("--seconds", type=_range(float), default=(10, 30), metavar="FROM-TO", help="default 10-30")
+    parser.add_argument("--report", type=Path, required=True, metavar="FILE", help="written as FILE.md and FILE.json")
+    return parser.parse_args()
+
+
+def _range(kind: Callable[[str], float]) -> Callable[[str], tuple[float, float]]:
+    def read(text: str) -> tuple[float, float]:
+        first, _, last = text.partition("-")
+        return kind(first), kind(last or first)
+
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(main())

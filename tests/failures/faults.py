@@ -1,0 +1,293 @@
+"""The table of faults: what strikes, how long, how it ends, and whether it may repeat a call.
+
+Each is a small function of the scene and the strike: begin, hold, end. Promised: whoever started before is running
+again when it returns, or its seat is wanted and the fleet starts it. Not promised: that the fault met any work.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from stream.model import Status
+from stream.pushkit.simulator import AppFaults, Body, Down, End, Failure, Faults, Latency, Shape
+
+if TYPE_CHECKING:
+    from tests.failures.scene import Scene
+
+TIMEOUT_S = 1.0
+"""``push_kit.timeout`` of every instance: hanging calls are over soon."""
+
+MAX_POLL_S = 3.0
+"""``max.poll.interval.ms`` of every instance, in seconds."""
+
+
+class Target(Enum):
+    """What a fault strikes; a target suffers one fault at a time, different ones at once."""
+
+    SEAT = "an instance that is there from the start"
+    GUEST = "an instance that comes and goes"
+    GATEWAY = "Push Kit"
+    BROKER = "Kafka"
+    STORY = "the violations"
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault at one moment; ``seed`` decides what it still has to choose."""
+
+    fault: str
+    target: str
+    at_s: float
+    for_s: float
+    seed: int
+
+    @property
+    def end_s(self) -> float:
+        return self.at_s + self.for_s
+
+    def __str__(self) -> str:
+        return f"{self.at_s:5.1f} s  {self.fault} ({self.target}), {self.for_s:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row. ``repeats``: whether the contract lets it repeat a call."""
+
+    target: Target
+    does: str
+    ends: str
+    least_s: float
+    most_s: float
+    repeats: bool
+    strike: Callable[[Scene, Strike], None]
+
+
+# --- an instance
+
+
+def kill(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    seat.kill()
+    scene.hold(strike)
+    seat.start()
+
+
+def roll(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    seat.stop()
+    scene.hold(strike)
+    seat.start()
+
+
+def freeze(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    with seat.frozen():
+        scene.hold(strike)
+
+
+def join(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    seat.start()
+    scene.hold(strike)
+    Random(strike.seed).choice((seat.kill, seat.stop))()
+
+
+def lose_store(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    Random(strike.seed).choice((seat.kill, seat.stop))()
+    shutil.rmtree(seat.store, ignore_errors=True)
+    scene.hold(strike)
+    seat.start()
+
+
+def spoil_data(scene: Scene, strike: Strike) -> None:
+    _spoil(scene, strike, "*.sst", "*.blob")
+
+
+def spoil_manifest(scene: Scene, strike: Strike) -> None:
+    _spoil(scene, strike, "MANIFEST-*")
+
+
+def spoil_current(scene: Scene, strike: Strike) -> None:
+    _spoil(scene, strike, "CURRENT")
+
+
+def _spoil(scene: Scene, strike: Strike, *patterns: str) -> None:
+    seat, random = scene.seat(strike), Random(strike.seed)
+    seat.stop()  # which flushes: there is something to spoil
+    files = sorted(file for pattern in patterns for file in seat.store.rglob(pattern) if file.stat().st_size)
+    if files:
+        seat.spoiled = True
+        scene.note(strike, spoiled(random.choice(files), random))
+    scene.hold(strike)
+    seat.start()
+
+
+def spoiled(file: Path, random: Random) -> str:
+    """Truncate the file, or flip a bit of it; says which."""
+    held = bytearray(file.read_bytes())
+    place = random.randrange(len(held))
+    if random.random() < 0.5:
+        file.write_bytes(held[:place])
+        return f"{file.name}: {place} of {len(held)} bytes left"
+    held[place] ^= 1 << random.randrange(8)
+    file.write_bytes(held)
+    return f"{file.name}: a bit of byte {place} of {len(held)} flipped"
+
+
+def intrude(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    scene.hold(strike)  # an instance that has just been started holds its store by now
+    if seat.works:
+        scene.intrude(seat)
+
+
+# --- Push Kit
+
+
+def _mood(mood: Callable[[Strike], Faults]) -> Callable[[Scene, Strike], None]:
+    def strike_push_kit(scene: Scene, strike: Strike) -> None:
+        scene.town.push_kit.fail(mood(strike))
+        scene.hold(strike)
+        scene.calm_push_kit()
+
+    return strike_push_kit
+
+
+def _failing(*failures: Failure) -> Callable[[Strike], Faults]:
+    return lambda _: Faults(all=AppFaults(failures=failures))
+
+
+def _slow(low_ms: float, high_ms: float) -> Callable[[Strike], Faults]:
+    return lambda _: Faults(all=AppFaults(latency=Latency(Shape.UNIFORM, low_ms=low_ms, high_ms=high_ms)))
+
+
+# --- Kafka
+
+
+def lose_dead_letters(scene: Scene, strike: Strike) -> None:
+    with scene.without_dead_letters():
+        scene.post_bad_records(5)
+        scene.hold(strike)
+
+
+def kill_broker(scene: Scene, strike: Strike) -> None:
+    scene.kafka.kill_node(1)
+    scene.hold(strike)
+    scene.kafka.restart_node(1)
+
+
+# --- the violations
+
+
+def repeat(scene: Scene, strike: Strike) -> None:
+    scene.town.post(scene.some_violations(strike, 20))
+
+
+def withdraw(scene: Scene, strike: Strike) -> None:
+    """Half of those withdrawn come again as a detector's repeat, which must not undo it."""
+    found = scene.some_violations(strike, 6)
+    scene.town.post(each._replace(status=Status.WITHDRAWN) for each in found)
+    scene.hold(strike)
+    scene.town.post(found[::2])
+
+
+FAULTS: Mapping[str, Fault] = {
+    "kill": Fault(Target.SEAT, "kill -9", "a new start", 0.0, 3.0, True, kill),
+    "rolling restart": Fault(Target.SEAT, "SIGTERM, exit 0 after its drain", "a new start", 0.0, 2.0, True, roll),
+    "freeze": Fault(
+        Target.SEAT,
+        "SIGSTOP, often beyond session.timeout.ms and max.poll.interval.ms: the zombie",
+        "SIGCONT",
+        0.5,
+        MAX_POLL_S + 3,
+        True,
+        freeze,
+    ),
+    "join": Fault(Target.GUEST, "another instance joins", "SIGTERM or kill -9", 2.0, 8.0, True, join),
+    "store lost": Fault(
+        Target.SEAT, "SIGTERM or kill -9, and the store's folder deleted", "a new start", 0.0, 2.0, True, lose_store
+    ),
+    "data spoiled": Fault(
+        Target.SEAT, "SIGTERM; a data file truncated or a bit flipped", "a new start", 0.0, 1.0, True, spoil_data
+    ),
+    "manifest spoiled": Fault(
+        Target.SEAT, "SIGTERM; MANIFEST truncated or a bit flipped", "a new start", 0.0, 1.0, True, spoil_manifest
+    ),
+    "CURRENT spoiled": Fault(
+        Target.SEAT, "SIGTERM; CURRENT truncated or a bit flipped", "a new start", 0.0, 1.0, True, spoil_current
+    ),
+    "store owned": Fault(
+        Target.SEAT, "a second process is given the same store", "it ends by itself, exit 1", 0.0, 2.0, False, intrude
+    ),
+    "gateway down": Fault(
+        Target.GATEWAY,
+        "connecting is refused",
+        "by itself",
+        1.0,
+        5.0,
+        True,
+        _mood(lambda strike: Faults(down=Down.REFUSE, down_for_s=strike.for_s)),
+    ),
+    "gateway resetting": Fault(
+        Target.GATEWAY, "every call is reset", "healed", 1.0, 5.0, True, _mood(lambda _: Faults(down=Down.RESET))
+    ),
+    "gateway slow": Fault(
+        Target.GATEWAY, "answers take 0.2 to 0.9 s", "healed", 2.0, 6.0, False, _mood(_slow(200, 900))
+    ),
+    "gateway late": Fault(
+        Target.GATEWAY, "revokes, and answers after our timeout", "healed", 1.0, 4.0, True, _mood(_slow(1_100, 2_500))
+    ),
+    "gateway hanging": Fault(
+        Target.GATEWAY,
+        "half of the calls are never answered, some of them having revoked",
+        "healed",
+        1.0,
+        5.0,
+        True,
+        _mood(_failing(Failure(End.HANG_BEFORE, 0.3), Failure(End.HANG_AFTER, 0.3))),
+    ),
+    "gateway refusing": Fault(
+        Target.GATEWAY,
+        "503 with Retry-After for most calls",
+        "healed",
+        1.0,
+        5.0,
+        False,
+        _mood(_failing(Failure(End.REPLY, 0.8, status=503, body=Body.EMPTY, retry_after="1"))),
+    ),
+    "gateway broken": Fault(
+        Target.GATEWAY,
+        "500, 200 with garbage, cut before and after the revocation",
+        "healed",
+        1.0,
+        5.0,
+        True,
+        _mood(
+            _failing(
+                Failure(End.REPLY, 0.2, status=500, body=Body.HTML),
+                Failure(End.REPLY, 0.2, status=200, body=Body.GARBAGE),
+                Failure(End.CUT_BEFORE, 0.2),
+                Failure(End.CUT_AFTER, 0.2),
+            )
+        ),
+    ),
+    "dead letters lost": Fault(
+        Target.BROKER, "the dead-letter topic is deleted, bad records come", "made again", 1.0, 4.0, False,
+        lose_dead_letters,
+    ),
+    "broker killed": Fault(
+        Target.BROKER, "kill -9 of the only broker", "started on the same data and port", 0.0, 3.0, True, kill_broker
+    ),
+    "repeat": Fault(Target.STORY, "a detector repeats violations", "–", 0.0, 0.0, False, repeat),
+    "withdrawal": Fault(
+        Target.STORY, "violations are withdrawn", "half of them are repeated, which changes nothing", 0.0, 1.0, False,
+        withdraw,
+    ),
+}  # fmt: skip

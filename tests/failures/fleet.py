@@ -1,0 +1,154 @@
+"""The instances of a schedule, each on a seat of its own, with whoever starts them again when they end by themselves.
+
+Promised: what has ended by itself is started again as an operator's supervisor would, and written down; two threads
+never start or end one seat at once. Not promised: that an end was right; ``verdict`` judges that.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tests.scenarios.making import now_ms
+from tests.scenarios.service import Instance
+from tests.scenarios.town import Town
+
+AGAIN_AFTER_S = 0.5
+MOST_ENDS = 12
+"""Then nobody starts it again: it will never work."""
+
+STOPS_WITHIN_S = 90.0
+"""Far beyond any drain: a busy machine is no fault."""
+
+
+class Ended(NamedTuple):
+    """An instance that ended by itself, or wrongly."""
+
+    seat: str
+    code: int
+    started: bool
+    """Whether it had said so: its look at the world was over."""
+    last_words: str
+    spoiled: bool
+    """Whether its store had been spoiled."""
+
+
+class Freeze(NamedTuple):
+    """How long a process stood still."""
+
+    seat: str
+    from_ms: int
+    to_ms: int
+
+
+class Seat:
+    """One instance after the other, all with one store."""
+
+    def __init__(self, town: Town, name: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+        self.name, self.store = name, town.folder / f"state-{name}"
+        self.spoiled = False
+        self.ended: list[Ended] = []
+        self.freezes: list[Freeze] = []
+        self._town, self._changes = town, changes
+        self._lock = threading.Lock()
+        self._instance: Instance | None = None
+        self._wanted = False
+        self._again_s = 0.0
+
+    @property
+    def works(self) -> bool:
+        """Whether it runs and has shards."""
+        return self._instance is not None and self._instance.running and any(self._instance.said("shards_came"))
+
+    def start(self) -> None:
+        """From now on somebody is to sit here."""
+        with self._lock:
+            self._wanted = True
+            self._run()
+
+    def kill(self) -> None:
+        """kill -9, and nobody until the next start."""
+        with self._lock:
+            self._wanted = False
+            if self._instance is not None:
+                self._instance.kill()
+
+    def stop(self) -> None:
+        """SIGTERM, and nobody until the next start."""
+        with self._lock:
+            self._wanted = False
+            if self._instance is not None and self._instance.running:
+                self._stopped(self._instance)
+
+    def _stopped(self, instance: Instance) -> None:
+        try:
+            code = instance.stop(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            instance.kill()
+            code = -signal.SIGKILL
+        if code:
+            self._note(instance, code)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP, then SIGCONT."""
+        with self._lock:
+            instance, from_ms = self._instance, now_ms()
+            if instance is not None and instance.running:
+                instance.process.send_signal(signal.SIGSTOP)
+        yield
+        if instance is not None:
+            instance.process.send_signal(signal.SIGCONT)
+        self.freezes.append(Freeze(self.name, from_ms, now_ms()))
+
+    def tend(self) -> None:
+        """Start it again where it has ended by itself."""
+        with self._lock:
+            instance = self._instance
+            if not self._wanted or instance is None or instance.running:
+                return
+            if not instance.dismissed:
+                instance.dismissed = True
+                self._note(instance, instance.process.returncode)
+                self._again_s = time.monotonic() + AGAIN_AFTER_S
+            if time.monotonic() >= self._again_s and len(self.ended) < MOST_ENDS:
+                self._run()
+
+    def _run(self) -> None:
+        if self._instance is None or not self._instance.running:
+            self._instance = self._town.run(self.name, **self._changes)  # type: ignore[arg-type]
+
+    def _note(self, instance: Instance, code: int) -> None:
+        lines = instance.text.strip().splitlines() or [""]
+        started = any(instance.said("started"))
+        self.ended.append(Ended(self.name, code, started, lines[-1][:600], self.spoiled))
+
+
+class Fleet:
+    """All seats."""
+
+    def __init__(self, town: Town, names: Sequence[str], changes: Mapping[str, Mapping[str, object]]) -> None:
+        self.seats = {name: Seat(town, name, changes) for name in names}
+
+    def tend(self) -> None:
+        """Start again whoever ended by itself."""
+        for seat in self.seats.values():
+            seat.tend()
+
+    def stop(self) -> None:
+        """SIGTERM for all, one after the other."""
+        for seat in self.seats.values():
+            seat.stop()
+
+    @property
+    def ended(self) -> list[Ended]:
+        return [ended for seat in self.seats.values() for ended in seat.ended]
+
+    @property
+    def freezes(self) -> list[Freeze]:
+        return [freeze for seat in self.seats.values() for freeze in seat.freezes]

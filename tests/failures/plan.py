@@ -1,0 +1,83 @@
+"""A schedule of faults, drawn from a seed.
+
+Promised: pure; the same seed, length and table give the same plan. Not promised: that the same plan meets the same
+moments of the work again: processes and the broker have their own pace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tests.failures.faults import FAULTS, Fault, Strike, Target
+
+SEATS = ("a", "b", "c")
+STRIKE_EVERY_S = 1.8
+"""On average, so that several overlap."""
+
+MESSAGES_PER_S = 30
+TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is going to happen. ``seats``: the instances that are there from the start."""
+
+    seed: int
+    for_s: float
+    protocol: str
+    seats: tuple[str, ...]
+    messages: int
+    strikes: tuple[Strike, ...]
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the contract lets any of it repeat a call."""
+        return any(FAULTS[strike.fault].repeats for strike in self.strikes)
+
+    def __str__(self) -> str:
+        who = f"instances {', '.join(self.seats)}, group protocol {self.protocol}"
+        head = f"seed {self.seed}: {self.for_s:.1f} s, {self.messages} messages, {who}"
+        return "\n  ".join([head, *map(str, self.strikes)])
+
+
+def draw(seed: int, least_s: float, most_s: float) -> Plan:
+    """The plan of a seed."""
+    random = Random(seed)
+    for_s = random.uniform(least_s, most_s)
+    seats = SEATS[: random.choice((1, 1, 2, 2, 3))]
+    protocol = random.choice(("classic", "consumer"))
+    strikes: list[Strike] = []
+    for _ in range(max(2, round(for_s / STRIKE_EVERY_S))):
+        strikes += _strike(random, for_s, seats, strikes)
+    strikes.sort(key=lambda strike: strike.at_s)
+    return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes))
+
+
+def _strike(random: Random, for_s: float, seats: Sequence[str], others: Iterable[Strike]) -> list[Strike]:
+    """One whose target is free all the while; none where the schedule is full."""
+    for _ in range(TRIES):
+        name = random.choice(tuple(FAULTS))
+        fault = FAULTS[name]
+        targets = _targets(fault, seats)
+        if not targets:
+            continue
+        lasts_s = random.uniform(fault.least_s, fault.most_s)
+        strike = Strike(name, random.choice(targets), random.uniform(0.0, for_s), lasts_s, random.randrange(1 << 30))
+        if not any(_meet(strike, other) for other in others):
+            return [strike]
+    return []
+
+
+def _targets(fault: Fault, seats: Sequence[str]) -> Sequence[str]:
+    match fault.target:
+        case Target.SEAT:
+            return seats
+        case Target.GUEST:
+            return SEATS[len(seats) :]
+    return (fault.target.name.lower(),)
+
+
+def _meet(one: Strike, other: Strike) -> bool:
+    return one.target == other.target and one.at_s <= other.end_s and other.at_s <= one.end_s

@@ -1,0 +1,275 @@
+"""One schedule, played: a town, its instances, a load that goes on all the while, and strikes at their times.
+
+Promised: all waiting at the end is for conditions, given up only when nothing has moved for a long time; the story is
+judged by what all processes left behind, after they have ended. Not promised: the same course twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from stream.brokers.apache import ApacheKafka
+from stream.model import Status, ViolationEvent
+from stream.pushkit.simulator import AppFaults, Faults, Latency, Shape
+from tests.failures.faults import FAULTS, MAX_POLL_S, TIMEOUT_S, Strike
+from tests.failures.fleet import Fleet, Seat
+from tests.failures.plan import SEATS, Plan
+from tests.failures.verdict import Verdict, overlaps, repeats, unallowed_repeats, unexplained
+from tests.scenarios.gateway import PushKit
+from tests.scenarios.judge import breaches, covered_twice
+from tests.scenarios.town import LETTERS, NAMES, RESULTS, SENDS, VIOLATIONS, Town
+from tests.topics import FreshTopics
+
+APPS = ("101000001", "101000002", "101000003")
+CALM = Faults(all=AppFaults(latency=Latency(Shape.UNIFORM, low_ms=5, high_ms=80)))
+"""Slow enough that something is in flight at any moment."""
+
+CHANGES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "classic": {
+        "push_kit": {"timeout": f"{TIMEOUT_S}s"},
+        "shutdown": {"drain": "3s"},
+        "kafka__properties": {"max.poll.interval.ms": str(int(MAX_POLL_S * 1_000))},
+    },
+    # The broker alone says when a member is gone: after four seconds, as it was started. librdkafka wants the polling
+    # interval above its own default of a session, 45 s.
+    "consumer": {"push_kit": {"timeout": f"{TIMEOUT_S}s"}, "shutdown": {"drain": "3s"}},
+}
+TICK_S = 0.1
+BAD_EVERY = 40
+"""One bad record for so many good ones."""
+
+NOTHING_MOVES_S = 45.0
+"""After so long without a call, a result or a start, what is missing is lost."""
+
+
+class Bad(NamedTuple):
+    """A record that cannot be read, as it stands in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Scene:
+    """See the module's words."""
+
+    def __init__(self, plan: Plan, town: Town, kafka: ApacheKafka) -> None:
+        self.plan, self.town, self.kafka = plan, town, kafka
+        self.fleet = Fleet(town, SEATS, {**CHANGES[plan.protocol], "kafka": {"group_protocol": plan.protocol}})
+        self.notes: list[str] = []
+        self.breaches: list[str] = []
+        self._bad: list[Bad] = []
+        self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
+        self._began_s = time.monotonic()
+
+    # --- what strikes ask for
+
+    def seat(self, strike: Strike) -> Seat:
+        """Who is struck."""
+        return self.fleet.seats[strike.target]
+
+    def hold(self, strike: Strike) -> None:
+        """Until the strike's time is over."""
+        time.sleep(strike.for_s)
+
+    def note(self, strike: Strike, what: str) -> None:
+        """Something that the report should say."""
+        self.notes.append(f"{strike.fault} ({strike.target}): {what}")
+
+    def calm_push_kit(self) -> None:
+        """Its usual mood, once it answers again."""
+        until_s = time.monotonic() + NOTHING_MOVES_S
+        while True:
+            try:
+                return self.town.push_kit.fail(CALM)
+            except OSError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(TICK_S)
+
+    def intrude(self, seat: Seat) -> None:
+        """A second process is given the store of a first that works: it must end with exit 1 and name the folder."""
+        second = self.town.run(f"{seat.name}-intruder", settings=self.town.folder / f"{seat.name}.toml")
+        second.dismissed = True
+        code = second.ended(NOTHING_MOVES_S)
+        if seat.works and (code != 1 or "in use by another process" not in second.text):
+            self.breaches.append(f"a second process on the store of {seat.name}: exit {code}: {second.text[-300:]}")
+
+    @contextmanager
+    def without_dead_letters(self) -> Iterator[None]:
+        """The topic is deleted, and made again."""
+        name = self.town.topics.name(LETTERS)
+        self._admin.delete_topics([name], operation_timeout=20)[name].result(timeout=60)
+        self._bad.clear()  # their letters went with the topic
+        yield
+        until_s = time.monotonic() + NOTHING_MOVES_S
+        while True:
+            try:
+                self.town.topics.create(LETTERS, partitions=self.town.partitions)
+                return
+            except Exception:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(TICK_S)
+
+    def post_bad_records(self, number: int) -> None:
+        """Records that cannot be read, in both topics."""
+        for each in range(number):
+            topic = (SENDS, VIOLATIONS)[each % 2]
+            self.town.put(topic, f"bad-{each}".encode(), b"garbage", on_delivery=self._bad_arrived)
+
+    def _bad_arrived(self, error: KafkaError | None, message: Message) -> None:
+        assert error is None, error.str()
+        self._bad.append(Bad(message.topic() or "", message.partition() or 0, message.offset() or 0))
+
+    def some_violations(self, strike: Strike, number: int) -> list[ViolationEvent]:
+        """Some of those that were told."""
+        told = [said.event for said in list(self.town.story.events) if said.event.status is Status.CONFIRMED]
+        return Random(strike.seed).sample(told, min(number, len(told)))
+
+    # --- the play
+
+    def play(self) -> Verdict:
+        """All of it."""
+        self.calm_push_kit()
+        for name in self.plan.seats:
+            self.fleet.seats[name].start()
+        with ThreadPoolExecutor(len(self.plan.strikes) + 1) as pool:
+            struck = [pool.submit(self._strike, strike) for strike in self.plan.strikes]
+            self._go_on_with(struck)
+        self.town.flush()
+        over_s = time.monotonic()
+        self._wait_until_it_adds_up()
+        settled_s = time.monotonic() - over_s
+        self.town.pass_time(0.5)
+        self.fleet.stop()
+        self.town.pass_time(0.5)
+        return self._judged(settled_s)
+
+    def _strike(self, strike: Strike) -> None:
+        time.sleep(max(0.0, self._began_s + strike.at_s - time.monotonic()))
+        FAULTS[strike.fault].strike(self, strike)
+
+    def _go_on_with(self, struck: Sequence[Future[None]]) -> None:
+        """The load, spread over the schedule's time; then until every strike is over."""
+        sends, violations = self.town.maker.all_kinds(self.plan.messages)
+        waiting = self.town.maker.mixed(sends, violations)[::-1]
+        total = len(waiting)
+        while waiting or not all(each.done() for each in struck):
+            due = total * min(1.0, (time.monotonic() - self._began_s) / self.plan.for_s)
+            while waiting and total - len(waiting) < due:
+                self.town.post(waiting.pop())
+                if len(waiting) % BAD_EVERY == 0:
+                    self.post_bad_records(2)
+            self.fleet.tend()
+            self.town.pass_time(TICK_S)
+        for each in struck:
+            each.result()
+
+    def _wait_until_it_adds_up(self) -> None:
+        moved, moved_s = self._moved(), time.monotonic()
+        while not self._adds_up():
+            self.fleet.tend()
+            self.town.pass_time(0.5)
+            if (now := self._moved()) != moved:
+                moved, moved_s = now, time.monotonic()
+            if time.monotonic() - moved_s > NOTHING_MOVES_S:
+                return  # the judge will say what is missing
+
+    def _moved(self) -> tuple[int, int, int]:
+        return self.town.push_kit.calls, len(self.town.story.results), len(self.town.instances)
+
+    def _adds_up(self) -> bool:
+        return not self.town.progress.unfinished(self.town.story) and not self._found()
+
+    def _found(self) -> list[str]:
+        self.town.story.overlaps = overlaps(self.town.instances, self.fleet.freezes)
+        return [*breaches(self.town.story, self.town.push_kit.book()), *self._missing_letters()]
+
+    # --- the end
+
+    def _judged(self, settled_s: float) -> Verdict:
+        story, book = self.town.story, self.town.push_kit.book()
+        found = [*self.breaches, *self._found(), *self._logs_wrong()]
+        found += unexplained(self.fleet.ended, self.plan)
+        found += unallowed_repeats(book, self.plan)
+        return Verdict(
+            plan=self.plan,
+            took_s=time.monotonic() - self._began_s,
+            settled_s=settled_s,
+            sends=len(story.sends),
+            violations=len(story.events_of()),
+            results=len(story.results),
+            calls=len(book.calls),
+            devices=sum(map(len, book.revoked.values())),
+            repeats=repeats(book),
+            twice=covered_twice(story),
+            ended=tuple(f"{each.seat}: {each.last_words[:200]}" for each in self.fleet.ended),
+            notes=tuple(self.notes),
+            breaches=tuple(found),
+        )
+
+    def _logs_wrong(self) -> list[str]:
+        try:
+            self.town.judge_logs()
+        except AssertionError as error:
+            return [f"logs: {error}"]
+        return []
+
+    def _missing_letters(self) -> list[str]:
+        """Bad records without a dead letter; those told before the topic was deleted are not asked for."""
+        letters = self._letters()
+        return [f"no dead letter for {bad}" for bad in list(self._bad) if bad not in letters]
+
+    def _letters(self) -> set[Bad]:
+        found: set[Bad] = set()
+        for part in range(self.town.partitions):
+            found |= self._letters_in(part)
+        return found
+
+    def _letters_in(self, part: int) -> set[Bad]:
+        properties = {
+            "bootstrap.servers": self.kafka.bootstrap_servers,
+            "group.id": "letters",
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+        reader, place = Consumer(properties), TopicPartition(self.town.topics.name(LETTERS), part, 0)
+        try:
+            end = reader.get_watermark_offsets(place, 20)[1]
+            reader.assign([place])
+            found, at = set[Bad](), 0
+            while at < end:
+                for message in reader.consume(500, 1.0):
+                    if message.error() is None:
+                        at = (message.offset() or 0) + 1
+                        found.add(_of_letter(message))
+            return found
+        finally:
+            reader.close()
+
+
+def _of_letter(message: Message) -> Bad:
+    headers: dict[str, bytes] = dict(message.headers() or ())  # type: ignore[arg-type]
+    topic, partition, offset = (headers[f"unpush.error.{name}"].decode() for name in ("topic", "partition", "offset"))
+    return Bad(topic, int(partition), int(offset))
+
+
+def play(plan: Plan, kafka: ApacheKafka, keys: Path, folder: Path, prefix: str) -> Verdict:
+    """Play one plan on topics of its own, which are gone afterwards."""
+    topics = FreshTopics(kafka.bootstrap_servers, prefix)
+    with Town(topics, PushKit(keys, APPS), folder, seed=plan.seed, read=(RESULTS,)) as town:
+        verdict = Scene(plan, town, kafka).play()
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
+    for deleted in admin.delete_topics([topics.name(name) for name in NAMES], operation_timeout=20).values():
+        deleted.result(timeout=60)
+    return verdict

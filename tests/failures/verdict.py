@@ -1,0 +1,99 @@
+"""What came of a schedule: the scenarios' judge, and what only failures can break.
+
+Promised: a place that two results cover is excused only where its partition was lost by an owner that did not know, as
+that owner's own log says; an end by itself only where its cause was injected. Not promised: that what is excused was
+harmless in any other way; it is counted and shown.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from tests.failures.faults import MAX_POLL_S
+from tests.failures.fleet import Ended, Freeze
+from tests.failures.plan import Plan
+from tests.scenarios.service import Instance
+from tests.scenarios.story import Book, Overlap
+
+UNKNOWING_MS = int(1_000 * (MAX_POLL_S + 6.0))
+"""How long before its log says so a member that was not frozen may have lost its shards: the longest poll, and the
+longest session (six seconds by the broker's default)."""
+
+ANSWER_MS = 2_000
+"""A call under way when it learns of the loss, and its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One schedule, judged."""
+
+    plan: Plan
+    took_s: float
+    settled_s: float
+    """From the last fault's end until the results added up."""
+    sends: int
+    violations: int
+    results: int
+    calls: int
+    devices: int
+    repeats: int
+    """Tokens that more than one call revoked."""
+    twice: int
+    """Places that two owners' results cover."""
+    ended: tuple[str, ...]
+    """Instances that ended by themselves, with a cause that was injected."""
+    notes: tuple[str, ...]
+    breaches: tuple[str, ...]
+
+
+def overlaps(instances: Iterable[Instance], freezes: Iterable[Freeze]) -> list[Overlap]:
+    """When a partition may have had two owners, as those say that lost one."""
+    frozen = list(freezes)
+    found: list[Overlap] = []
+    for instance in instances:
+        for said in instance.said("shards_lost"):
+            lost_ms = int(datetime.fromisoformat(said["timestamp"]).timestamp() * 1_000)
+            from_ms = _unknowing_since(lost_ms, instance, frozen)
+            found += [Overlap(partition, from_ms, lost_ms + ANSWER_MS) for partition in said["partitions"]]
+    return found
+
+
+def _unknowing_since(lost_ms: int, instance: Instance, freezes: Iterable[Freeze]) -> int:
+    seat = instance.settings.stem
+    began = [each.from_ms for each in freezes if each.seat == seat and each.from_ms <= lost_ms <= each.to_ms + 10_000]
+    return min([lost_ms - UNKNOWING_MS, *(each - ANSWER_MS for each in began)])
+
+
+def repeats(book: Book) -> int:
+    """Tokens that more than one call revoked."""
+    return sum(calls > 1 for tokens in book.revoked.values() for calls in tokens.values())
+
+
+def explained(ended: Ended, plan: Plan) -> bool:
+    """Whether an instance's end by itself follows from a fault that was injected."""
+    if ended.code == -signal.SIGTERM and not ended.started:
+        return True  # told to stop while Python was still loading: nobody listens to signals yet
+    if ended.code != 1:
+        return False
+    if "store" in ended.last_words and ended.spoiled:
+        return True
+    faults = {strike.fault for strike in plan.strikes}
+    if not ended.started:
+        return bool(faults & {"broker killed", "dead letters lost"})
+    return False
+
+
+def unexplained(every: Iterable[Ended], plan: Plan) -> Iterator[str]:
+    """Breaches: ends that nothing injected explains."""
+    for ended in every:
+        if not explained(ended, plan):
+            yield f"instance {ended.seat} ended by itself, exit {ended.code}: {ended.last_words}"
+
+
+def unallowed_repeats(book: Book, plan: Plan) -> Iterator[str]:
+    """Breaches: calls repeated though nothing happened that may repeat one."""
+    if not plan.may_repeat and (number := repeats(book)):
+        yield f"{number} tokens were called again, though no fault of this schedule may repeat a call"
