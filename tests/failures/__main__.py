@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from tests.failures.verdict import Verdict
 def main() -> int:
     """All seeds."""
     args = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that it takes its processes with it
     first, last = args.seeds
     verdicts: list[Verdict] = []
     with ApacheKafka() as kafka, tempfile.TemporaryDirectory(prefix="unpush-keys-") as keys:

@@ -36,6 +36,11 @@ class Plan:
         """Whether the contract lets any of it repeat a call."""
         return any(FAULTS[strike.fault].repeats for strike in self.strikes)
 
+    @property
+    def strikes_kafka(self) -> bool:
+        """Whether somebody who starts may find Kafka, or a topic, away."""
+        return any(FAULTS[strike.fault].target is Target.BROKER for strike in self.strikes)
+
     def __str__(self) -> str:
         who = f"instances {', '.join(self.seats)}, group protocol {self.protocol}"
         head = f"seed {self.seed}: {self.for_s:.1f} s, {self.messages} messages, {who}"

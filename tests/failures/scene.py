@@ -97,11 +97,13 @@ class Scene:
                 time.sleep(TICK_S)
 
     def intrude(self, seat: Seat) -> None:
-        """A second process is given the store of a first that works: it must end with exit 1 and name the folder."""
+        """A second process is given the store of a first that works: it must end with exit 1 and name the folder, or
+        whatever it misses of Kafka, at which it looks before."""
         second = self.town.run(f"{seat.name}-intruder", settings=self.town.folder / f"{seat.name}.toml")
         second.dismissed = True
         code = second.ended(NOTHING_MOVES_S)
-        if seat.works and (code != 1 or "in use by another process" not in second.text):
+        named = "in use by another process" in second.text or self.plan.strikes_kafka
+        if seat.works and (code != 1 or not named):
             self.breaches.append(f"a second process on the store of {seat.name}: exit {code}: {second.text[-300:]}")
 
     @contextmanager

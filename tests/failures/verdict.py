@@ -80,10 +80,7 @@ def explained(ended: Ended, plan: Plan) -> bool:
         return False
     if "store" in ended.last_words and ended.spoiled:
         return True
-    faults = {strike.fault for strike in plan.strikes}
-    if not ended.started:
-        return bool(faults & {"broker killed", "dead letters lost"})
-    return False
+    return not ended.started and plan.strikes_kafka
 
 
 def unexplained(every: Iterable[Ended], plan: Plan) -> Iterator[str]:

@@ -18,8 +18,8 @@ from stream.model import (
     Status,
     ViolationEvent,
 )
-from tests.scenarios.judge import breaches, calls_and_fewest, dry_breaches, incomplete, repeated
-from tests.scenarios.story import Book, Call, Progress, Said, Seen, Sent, Story
+from tests.scenarios.judge import breaches, calls_and_fewest, covered_twice, dry_breaches, incomplete, repeated
+from tests.scenarios.story import Book, Call, Overlap, Progress, Said, Seen, Sent, Story
 
 SLOT = ("app", 7)
 HEAD = SendHead("m", "app", 7, 0, 1, None)
@@ -71,6 +71,23 @@ def test_a_story_without_fault_passes(told: Told) -> None:
 def test_a_result_repeated_with_its_id_counts_once(told: Told) -> None:
     told.story.results.append(told.story.results[1]._replace(offset=2))
     assert breaches(told.story, told.book) == []
+
+
+def test_two_owners_may_cover_a_place_twice_in_their_moment_and_at_no_other(told: Told) -> None:
+    """Covered once per violation, except where two owners overlapped for a moment."""
+    other_id(told)
+    at_ms = told.story.results[0].result.completed_at_ms
+    told.story.overlaps = [Overlap(0, at_ms + 1, at_ms + 2), Overlap(1, at_ms, at_ms)]
+    assert any("is covered twice" in said for said in breaches(told.story, told.book))
+    told.story.overlaps = [Overlap(0, at_ms, at_ms)]
+    assert not any("is covered twice" in said for said in breaches(told.story, told.book))
+    assert covered_twice(told.story) == 2
+
+
+def test_an_overlap_excuses_no_place_that_is_missing(told: Told) -> None:
+    told.story.results.pop(0)
+    told.story.overlaps = [Overlap(0, 0, 100_000)]
+    assert any("are not covered" in said for said in breaches(told.story, told.book))
 
 
 def other_id(told: Told) -> None:
