@@ -26,6 +26,7 @@ from tests.failures.plan import SEATS, Plan
 from tests.failures.verdict import Verdict, overlaps, repeats, unallowed_repeats, unexplained
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches, covered_twice
+from tests.scenarios.story import Story
 from tests.scenarios.town import LETTERS, NAMES, RESULTS, SENDS, VIOLATIONS, Town
 from tests.topics import FreshTopics
 
@@ -204,6 +205,8 @@ class Scene:
         found = [*self.breaches, *self._found(), *self._logs_wrong()]
         found += unexplained(self.fleet.ended, self.plan)
         found += unallowed_repeats(book, self.plan)
+        if found:
+            _write_story(story, self.town.folder / "story.txt")
         return Verdict(
             plan=self.plan,
             took_s=time.monotonic() - self._began_s,
@@ -264,6 +267,20 @@ def _of_letter(message: Message) -> Bad:
     headers: dict[str, bytes] = dict(message.headers() or ())  # type: ignore[arg-type]
     topic, partition, offset = (headers[f"unpush.error.{name}"].decode() for name in ("topic", "partition", "offset"))
     return Bad(topic, int(partition), int(offset))
+
+
+def _write_story(story: Story, file: Path) -> None:
+    """What stood in the topics, a line each, for whoever looks for a breach's cause; tokens are counted only."""
+    with file.open("w", encoding="utf-8") as out:
+        for sent in story.sends:
+            head = sent.send.head
+            print("send", sent.timestamp_ms, sent.partition, sent.offset, len(sent.send.tokens), head, file=out)
+        for said in story.events:
+            print("event", said.timestamp_ms, said.partition, said.offset, said.event, file=out)
+        for seen in story.results:
+            result = seen.result._replace(rejected_tokens=())
+            print("result", result.completed_at_ms, seen.partition, seen.offset, result, file=out)
+        print(*story.overlaps, sep="\n", file=out)
 
 
 def play(plan: Plan, kafka: ApacheKafka, keys: Path, folder: Path, prefix: str) -> Verdict:

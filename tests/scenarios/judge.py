@@ -318,9 +318,8 @@ def _late_is_said_of_late_sends_only(case: Case) -> Iterator[str]:
 def _the_last_result_says_complete_or_that_it_does_not_know(case: Case) -> Iterator[str]:
     """Earlier sends may be unread when it is written (a restart under load); see ``incomplete``."""
     for name, it in case.violations.items():
-        covering = [seen for seen in case.covering(name) if not in_overlap(case.story, seen)]
-        places = _place_count(case, name)
-        if it.stands and covering and places:
+        covering, places = list(case.covering(name)), _place_count(case, name)
+        if it.stands and covering and places and not in_overlap(case.story, covering[-1]):
             last = covering[-1].result
             matched, settled = last.violation_tokens_matched, last.violation_tokens_settled
             if (matched, settled) != (places, places) and not settled < matched <= places + 1:
