@@ -26,6 +26,7 @@ from tests.failures.plan import SEATS, Plan
 from tests.failures.verdict import Verdict, overlaps, repeats, unallowed_repeats, unexplained
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches, covered_twice
+from tests.scenarios.making import now_ms
 from tests.scenarios.story import Story
 from tests.scenarios.town import LETTERS, NAMES, RESULTS, SENDS, VIOLATIONS, Town
 from tests.topics import FreshTopics
@@ -60,6 +61,10 @@ class Bad(NamedTuple):
     offset: int
 
 
+GONE_WITHIN_MS = 1_000
+"""After the answer that a topic is deleted, a broker may still take a record for it."""
+
+
 class Scene:
     """See the module's words."""
 
@@ -68,7 +73,8 @@ class Scene:
         self.fleet = Fleet(town, SEATS, {**CHANGES[plan.protocol], "kafka": {"group_protocol": plan.protocol}})
         self.notes: list[str] = []
         self.breaches: list[str] = []
-        self._bad: list[Bad] = []
+        self._bad: dict[Bad, int] = {}
+        self._letters_since_ms = 0
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
         self._began_s = time.monotonic()
 
@@ -112,7 +118,7 @@ class Scene:
         """The topic is deleted, and made again."""
         name = self.town.topics.name(LETTERS)
         self._admin.delete_topics([name], operation_timeout=20)[name].result(timeout=60)
-        self._bad.clear()  # their letters went with the topic
+        self._letters_since_ms = now_ms() + GONE_WITHIN_MS  # earlier ones may have gone with the topic
         yield
         until_s = time.monotonic() + NOTHING_MOVES_S
         while True:
@@ -132,7 +138,8 @@ class Scene:
 
     def _bad_arrived(self, error: KafkaError | None, message: Message) -> None:
         assert error is None, error.str()
-        self._bad.append(Bad(message.topic() or "", message.partition() or 0, message.offset() or 0))
+        bad = Bad(message.topic() or "", message.partition() or 0, message.offset() or 0)
+        self._bad[bad] = message.timestamp()[1]
 
     def some_violations(self, strike: Strike, number: int) -> list[ViolationEvent]:
         """Some of those that were told."""
@@ -233,7 +240,8 @@ class Scene:
     def _missing_letters(self) -> list[str]:
         """Bad records without a dead letter; those told before the topic was deleted are not asked for."""
         letters = self._letters()
-        return [f"no dead letter for {bad}" for bad in list(self._bad) if bad not in letters]
+        asked = [bad for bad, at_ms in list(self._bad.items()) if at_ms > self._letters_since_ms]
+        return [f"no dead letter for {bad}" for bad in asked if bad not in letters]
 
     def _letters(self) -> set[Bad]:
         found: set[Bad] = set()
