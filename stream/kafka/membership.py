@@ -17,7 +17,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.kafka.pulse import EVERY_MS, Pulse
-from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, patiently, sort_batch, watermarks
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.2
@@ -170,7 +170,8 @@ class Membership:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         shards = sorted(each.partition for each in partitions)
         if shards:
-            self._arrive(consumer, shards)
+            # The brokers may go in this very moment; the shards wait for them as reading does.
+            patiently(lambda: self._arrive(consumer, shards), self._stop)
         else:
             consumer.incremental_assign([])
         self.joined = True

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Appetite, Place, Standing, Take, fetch, sort_batch, watermarks
+from stream.kafka.reading import WAITS, Appetite, Place, Standing, Take, fetch, patiently, sort_batch, watermarks
 from stream.kafka.tail import Pace
 from stream.model import Fenced, Topic
 
@@ -258,7 +258,7 @@ class Past:
     def _floor(self, place: Place, arrived: Arrived) -> int:
         """Where retention begins: by the broker's time where it keeps the time, else where the log begins."""
         name, partition = self._names[place[0]], place[1]
-        low, high = watermarks(self._consumer, name, partition)
+        low, high = patiently(lambda: watermarks(self._consumer, name, partition), self._stop)
         if not arrived.by_time.get(place[0]):
             return low
         try:

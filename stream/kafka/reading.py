@@ -7,15 +7,16 @@ run on; all others go on.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.model import RegistryDown, StoreStalled, Topic, UnpushError
+from stream.model import RegistryDown, StartError, StoreStalled, Topic, UnpushError
 
 AGAIN_S: Final = 0.5
 """How long a partition stands still before it is tried again."""
@@ -23,6 +24,8 @@ LOOK_EVERY_S: Final = 1.0
 
 TRY_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0)
 BATCH_BYTES: Final = 4 << 20
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -213,6 +216,22 @@ class Lag:
         except KafkaException:
             return None
         return high if high >= 0 else None
+
+
+def patiently(ask: Callable[[], T], stopped: threading.Event) -> T:
+    """What is asked, however long the brokers are away.
+
+    Not promised: an end, where a topic is away for good. Raises what ``ask`` raised once ``stopped`` is set, or where
+    the client itself is broken.
+    """
+    while True:
+        try:
+            return ask()
+        except (KafkaException, StartError) as error:
+            broken = isinstance(error, KafkaException) and error.args[0].fatal()
+            if broken or stopped.wait(AGAIN_S):
+                raise
+            log.warning("brokers_away", why=str(error))
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float = 5.0) -> tuple[int, int]:
