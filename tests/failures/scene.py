@@ -182,8 +182,7 @@ class Scene:
                     self.post_bad_records(2)
             self.fleet.tend()
             self.town.pass_time(TICK_S)
-        for each in struck:
-            each.result()
+        self.breaches += [f"a strike of ours failed: {each.exception()!r}" for each in struck if each.exception()]
 
     def _wait_until_it_adds_up(self) -> None:
         moved, moved_s = self._moved(), time.monotonic()
