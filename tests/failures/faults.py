@@ -144,8 +144,9 @@ def spoiled(file: Path, random: Random) -> str:
 def intrude(scene: Scene, strike: Strike) -> None:
     seat = scene.seat(strike)
     scene.hold(strike)  # an instance that has just been started holds its store by now
-    if seat.works:
-        scene.intrude(seat)
+    with seat.left_alone() as works:
+        if works:
+            scene.intrude(seat)
 
 
 # --- Push Kit

@@ -60,10 +60,11 @@ class Seat:
         self._wanted = False
         self._again_s = 0.0
 
-    @property
-    def works(self) -> bool:
-        """Whether it runs and has shards."""
-        return self._instance is not None and self._instance.running and any(self._instance.said("shards_came"))
+    @contextmanager
+    def left_alone(self) -> Iterator[bool]:
+        """Nobody starts or ends it meanwhile; whether it runs and holds its store."""
+        with self._lock:
+            yield self._instance is not None and self._instance.running and any(self._instance.said("shards_came"))
 
     def start(self) -> None:
         """From now on somebody is to sit here."""
@@ -107,17 +108,23 @@ class Seat:
         self.freezes.append(Freeze(self.name, from_ms, now_ms()))
 
     def tend(self) -> None:
-        """Start it again where it has ended by itself."""
-        with self._lock:
-            instance = self._instance
-            if not self._wanted or instance is None or instance.running:
-                return
-            if not instance.dismissed:
-                instance.dismissed = True
-                self._note(instance, instance.process.returncode)
-                self._again_s = time.monotonic() + AGAIN_AFTER_S
-            if time.monotonic() >= self._again_s and len(self.ended) < MOST_ENDS:
-                self._run()
+        """Start it again where it has ended by itself; a seat that is being struck is looked at the next time."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._tend()
+            finally:
+                self._lock.release()
+
+    def _tend(self) -> None:
+        instance = self._instance
+        if not self._wanted or instance is None or instance.running:
+            return
+        if not instance.dismissed:
+            instance.dismissed = True
+            self._note(instance, instance.process.returncode)
+            self._again_s = time.monotonic() + AGAIN_AFTER_S
+        if time.monotonic() >= self._again_s and len(self.ended) < MOST_ENDS:
+            self._run()
 
     def _run(self) -> None:
         if self._instance is None or not self._instance.running:

@@ -6,6 +6,7 @@ judged by what all processes left behind, after they have ended. Not promised: t
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,6 +49,8 @@ CHANGES: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 TICK_S = 0.1
 BAD_EVERY = 40
 """One bad record for so many good ones."""
+
+INTRUDES_AT_MOST_S = 20.0
 
 NOTHING_MOVES_S = 45.0
 """After so long without a call, a result or a start, what is missing is lost."""
@@ -108,9 +111,13 @@ class Scene:
         whatever it misses of Kafka, at which it looks before."""
         second = self.town.run(f"{seat.name}-intruder", settings=self.town.folder / f"{seat.name}.toml")
         second.dismissed = True
-        code = second.ended(NOTHING_MOVES_S)
-        named = "in use by another process" in second.text or self.plan.strikes_kafka
-        if seat.works and (code != 1 or not named):
+        try:
+            code = second.ended(INTRUDES_AT_MOST_S)
+        except subprocess.TimeoutExpired:
+            second.kill()
+            code = None
+        named = "in use by another process" in second.text
+        if (code != 1 or not named) and not self.plan.strikes_kafka:
             self.breaches.append(f"a second process on the store of {seat.name}: exit {code}: {second.text[-300:]}")
 
     @contextmanager
