@@ -24,7 +24,7 @@ from stream.pushkit.simulator import AppFaults, Faults, Latency, Shape
 from tests.failures.faults import FAULTS, MAX_POLL_S, TIMEOUT_S, Strike
 from tests.failures.fleet import Fleet, Seat
 from tests.failures.plan import SEATS, Plan
-from tests.failures.verdict import Verdict, overlaps, repeats, unallowed_repeats, unexplained
+from tests.failures.verdict import Verdict, called_though_known, overlaps, repeats, unallowed_repeats, unexplained
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches, covered_twice
 from tests.scenarios.making import now_ms
@@ -217,7 +217,7 @@ class Scene:
         story, book = self.town.story, self.town.push_kit.book()
         found = [*self.breaches, *self._found(), *self._logs_wrong()]
         found += unexplained(self.fleet.ended, self.plan)
-        found += unallowed_repeats(book, self.plan)
+        found += [*unallowed_repeats(book, self.plan), *called_though_known(story, book)]
         if found:
             _write_story(story, self.town.folder / "story.txt")
         return Verdict(

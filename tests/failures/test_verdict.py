@@ -8,13 +8,23 @@ from typing import Any, cast
 
 import pytest
 
+from stream.model import Outcome, RevokeResult, Send, SendHead, SendPart, Severity
 from tests.failures import report
 from tests.failures.faults import Strike
 from tests.failures.fleet import Ended, Freeze
 from tests.failures.plan import Plan
-from tests.failures.verdict import ANSWER_MS, UNKNOWING_MS, Verdict, overlaps, unallowed_repeats, unexplained
+from tests.failures.verdict import (
+    ANSWER_MS,
+    KNOWN_WITHIN_MS,
+    UNKNOWING_MS,
+    Verdict,
+    called_though_known,
+    overlaps,
+    unallowed_repeats,
+    unexplained,
+)
 from tests.scenarios.service import Instance
-from tests.scenarios.story import Book, Overlap
+from tests.scenarios.story import Book, Overlap, Seen, Sent, Story
 
 LOST = {"event": "shards_lost", "partitions": [2], "timestamp": "1970-01-01T00:01:40Z"}
 LOST_MS = 100_000
@@ -78,6 +88,22 @@ def test_calls_may_be_repeated_only_where_a_fault_allows_it() -> None:
     assert not list(unallowed_repeats(book, plan("kill")))
     [said] = unallowed_repeats(book, plan("gateway slow", "store owned"))
     assert said.startswith("1 tokens were called again")
+
+
+def test_no_token_is_called_again_once_its_result_is_known() -> None:
+    """Promise 3: a send that is known to be revoked is not called again."""
+    send = Send(SendHead("m", "app", 7, 0, 1, None), (b"a", b"b"))
+    result = RevokeResult(
+        "1", "v", "m", Severity.HIGH, "spam", 1, Outcome.REVOKED, "app", 7, 0, (SendPart(2, 10, 0, 2),), 2, 2, (), 1,
+        200, None, None, None, 2, 2, False, 1, 2,
+    )  # fmt: skip
+    story = Story([Sent(send, 2, 10, 1_000)], [], [Seen(result, b"m", 2, 0, (), 5_000)])
+    book = Book(last_ms={("app", 7): {"a": 4_900, "b": 5_000 + KNOWN_WITHIN_MS}})
+    assert not list(called_though_known(story, book))
+    book.last_ms["app", 7]["b"] += 1
+    assert list(called_though_known(story, book)) == ["('m', 'v'): 1 tokens called 1001 ms after result 1"]
+    story.overlaps = [Overlap(2, 6_000, 7_000)]
+    assert not list(called_though_known(story, book))
 
 
 def test_the_report_names_counts_and_breaches(tmp_path: Path) -> None:

@@ -12,15 +12,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from stream.model import Outcome
 from tests.failures.faults import MAX_POLL_S
 from tests.failures.fleet import Ended, Freeze
 from tests.failures.plan import Plan
+from tests.scenarios.judge import Case, owned_twice
 from tests.scenarios.service import Instance
-from tests.scenarios.story import Book, Overlap
+from tests.scenarios.story import Book, Overlap, Story
 
 UNKNOWING_MS = int(1_000 * (MAX_POLL_S + 6.0))
 """How long before its log says so a member that was not frozen may have lost its shards: the longest poll, and the
 longest session (six seconds by the broker's default)."""
+
+KNOWN_WITHIN_MS = 1_000
+"""From a result's arrival in its topic until no call of its tokens may come any more."""
 
 ANSWER_MS = 2_000
 """A call under way when it learns of the loss, and its result."""
@@ -88,6 +93,22 @@ def unexplained(every: Iterable[Ended], plan: Plan) -> Iterator[str]:
     for ended in every:
         if not explained(ended, plan):
             yield f"instance {ended.seat} ended by itself, exit {ended.code}: {ended.last_words}"
+
+
+def called_though_known(story: Story, book: Book) -> Iterator[str]:
+    """Breaches: tokens called again a while after the topic of results said that they are revoked.
+
+    Contract: a send that is known to be revoked is not called again. The result of a crash's call is not known.
+    """
+    case = Case(story, book)
+    for seen in story.results:
+        if seen.result.outcome in (Outcome.REVOKED, Outcome.PARTIALLY_REVOKED):
+            last_ms = book.last_ms.get((seen.result.client_id or "", seen.result.notify_id or 0), {})
+            called = [last_ms.get(token.decode(), 0) for token in case.tokens(seen.result.sends)]
+            again = [at_ms for at_ms in called if at_ms > seen.timestamp_ms + KNOWN_WITHIN_MS]
+            if again and not owned_twice(story, seen.partition, max(again)):
+                after_ms = max(again) - seen.timestamp_ms
+                yield f"{seen.name}: {len(again)} tokens called {after_ms} ms after result {seen.result.result_id}"
 
 
 def unallowed_repeats(book: Book, plan: Plan) -> Iterator[str]:

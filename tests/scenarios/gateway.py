@@ -84,7 +84,8 @@ class PushKit:
             Call((call["clientId"], call["notifyId"]), call["tokens"], call["status"], call["monotonicNs"])
             for call in calls
         ]
-        return Book(_ledger(told["revoked"]), _ledger(told["refused"]), seen)
+        revoked = told["revoked"]
+        return Book(_ledger(revoked, "calls"), _ledger(told["refused"], "calls"), _ledger(revoked, "lastMs"), seen)
 
     def _ask(self, method: str, path: str, value: Any = None) -> Any:
         body = None if value is None else orjson.dumps(value)
@@ -93,8 +94,8 @@ class PushKit:
             return orjson.loads(response.read())
 
 
-def _ledger(rows: list[dict[str, Any]]) -> dict[Slot, dict[str, int]]:
+def _ledger(rows: list[dict[str, Any]], what: str) -> dict[Slot, dict[str, int]]:
     found: dict[Slot, dict[str, int]] = {}
     for row in rows:
-        found.setdefault((row["clientId"], row["notifyId"]), {})[row["token"]] = row["calls"]
+        found.setdefault((row["clientId"], row["notifyId"]), {})[row["token"]] = row[what]
     return found

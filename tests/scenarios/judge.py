@@ -134,8 +134,12 @@ def _spans(case: Case, name: Name) -> dict[tuple[int, int], list[Span]]:
 
 def in_overlap(story: Story, seen: Seen) -> bool:
     """Whether the result's partition may have had two owners when it was made."""
-    at_ms = seen.result.completed_at_ms
-    return any(each.partition == seen.partition and each.from_ms <= at_ms <= each.to_ms for each in story.overlaps)
+    return owned_twice(story, seen.partition, seen.result.completed_at_ms)
+
+
+def owned_twice(story: Story, partition: int, at_ms: int) -> bool:
+    """Whether the partition may have had two owners then."""
+    return any(each.partition == partition and each.from_ms <= at_ms <= each.to_ms for each in story.overlaps)
 
 
 def _not_tiled(spans: list[Span], places: int, *, whole: bool) -> str | None:

@@ -49,6 +49,7 @@ class Seen(NamedTuple):
     partition: int
     offset: int
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    timestamp_ms: int = 0
 
     @property
     def name(self) -> Name:
@@ -86,6 +87,8 @@ class Book:
 
     revoked: dict[Slot, dict[str, int]] = field(default_factory=dict)
     refused: dict[Slot, dict[str, int]] = field(default_factory=dict)
+    last_ms: dict[Slot, dict[str, int]] = field(default_factory=dict)
+    """When the last call came that revoked a token."""
     calls: list[Call] = field(default_factory=list)
 
 

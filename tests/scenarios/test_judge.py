@@ -58,7 +58,7 @@ def told() -> Told:
     second = result(SendPart(0, 10, 2, 1), SendPart(0, 11, 0, 2), settled=5, result_id="2")
     results = [Seen(first, b"m", 0, 0), Seen(second, b"m", 0, 1)]
     story = Story(sends, [Said(EVENT, 0, 4, 9_000)], results)
-    return Told(story, Book({SLOT: dict.fromkeys("abcde", 1)}, {}, [Call(SLOT, 2, 200, 1), Call(SLOT, 3, 200, 2)]))
+    return Told(story, Book({SLOT: dict.fromkeys("abcde", 1)}, {}, {}, [Call(SLOT, 2, 200, 1), Call(SLOT, 3, 200, 2)]))
 
 
 def test_a_story_without_fault_passes(told: Told) -> None:

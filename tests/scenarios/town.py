@@ -205,7 +205,8 @@ class Town:
             self.story.letters.append(Letter(message.key(), message.value(), headers))  # type: ignore[arg-type]
         else:
             result = self._wire.result(message.value())
-            seen = Seen(result, message.key(), message.partition() or 0, message.offset() or 0, headers)  # type: ignore[arg-type]
+            place = message.partition() or 0, message.offset() or 0
+            seen = Seen(result, message.key(), *place, headers, message.timestamp()[1])  # type: ignore[arg-type]
             self.story.results.append(seen)
             self.progress.note(seen)
 
