@@ -11,12 +11,13 @@ import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from stream.model import Outcome
 from tests.failures.faults import MAX_POLL_S
 from tests.failures.fleet import Ended, Freeze
 from tests.failures.plan import Plan
-from tests.scenarios.judge import Case, owned_twice
+from tests.scenarios.judge import SHOWN, Case, owned_twice
 from tests.scenarios.service import Instance
 from tests.scenarios.story import Book, Overlap, Story
 
@@ -70,6 +71,13 @@ def _unknowing_since(lost_ms: int, instance: Instance, freezes: Iterable[Freeze]
     seat = instance.settings.stem
     began = [each.from_ms for each in freezes if each.seat == seat and each.from_ms <= lost_ms <= each.to_ms + 10_000]
     return min([lost_ms - UNKNOWING_MS, *(each - ANSWER_MS for each in began)])
+
+
+def limited(found: Iterator[str]) -> Iterator[str]:
+    """A few of them; the rest is counted."""
+    yield from islice(found, SHOWN)
+    if more := sum(1 for _ in found):
+        yield f"and {more} more"
 
 
 def repeats(book: Book) -> int:
