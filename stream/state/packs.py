@@ -81,7 +81,8 @@ def packs(shard: int, bucket: int, batch: Batch) -> Iterator[Put]:
     for (at, end), (first, last) in zip(pairwise(cuts), pairwise(starts), strict=True):
         records = (memoryview(joined)[first:last],) if joined else values[at:end]
         pieces = [_COUNT.pack(end - at), table[at * _ROW.size : end * _ROW.size], *records]
-        if last - first < BLOB_MIN_BYTES:
+        # Only what is alone is found by its own offset; several lie under the first's, however large one of them is.
+        if end - at > 1 or last - first < BLOB_MIN_BYTES:
             yield keys.name(small, batch.offsets[at]), b"".join(pieces)
         else:
             yield keys.name(large, batch.offsets[at]), b"".join((*pieces, _seal(pieces)))

@@ -99,6 +99,13 @@ def test_every_send_of_a_long_batch_is_found_by_its_offset(shard: Shard, step: i
         assert [tuple(send)[1:] for send in walked(shard, message)] == [(offset, time, value)]
 
 
+def test_a_large_send_among_small_ones_is_found_and_so_are_its_neighbours(shard: Shard) -> None:
+    """A send is found by its bucket and offset."""
+    sizes = [200, 200, BLOB_MIN_BYTES, 200, BLOB_MIN_BYTES // 2, BLOB_MIN_BYTES // 2 + 1, *[200] * 10]
+    add_sends(shard, [(at, f"m{at}", T0_MS, bytes(size)) for at, size in enumerate(sizes)])
+    assert [[len(send.value) for send in walked(shard, f"m{at}")] for at in range(len(sizes))] == [[n] for n in sizes]
+
+
 @given(st.integers(0, 0xFFFF), st.integers(0, keys.LAST_BUCKET), st.sampled_from(keys.DATA_KINDS), digests, numbers)
 def test_a_prefix_is_fifteen_bytes_of_every_key(
     number: int, bucket: int, kind: bytes, digest: bytes, offset: int
