@@ -42,7 +42,11 @@ def open_folder(path: Path, retention_ms: int, partitions: int) -> tuple[Store, 
 
 def move_aside(path: Path) -> Path:
     """Rename the folder, so that the next start rebuilds it; returns where it went."""
-    aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}")
+    name = f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
+    aside, number = path.with_name(name), 1
+    while aside.exists():  # twice within a second, where whoever supervises it is quick
+        number += 1
+        aside = path.with_name(f"{name}-{number}")
     path.rename(aside)
     return aside
 

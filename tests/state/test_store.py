@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from stream.model import Fenced, StartError, StoreCorrupt, StoreStalled, Topic
 from stream.state import folder, keys, store
 from stream.state import shard as shards
-from stream.state.folder import open_folder
+from stream.state.folder import move_aside, open_folder
 from stream.state.shard import Shard
 from stream.state.store import BLOB_MIN_BYTES, Store
 from stream.work.ranges import Range
@@ -195,6 +196,20 @@ def test_what_is_in_no_run_is_bounded_by_its_weight_too(tmp_path: Path, monkeypa
     opened, shard = open_shard(tmp_path)
     assert [[send.offset for send in walked(shard, f"m{at}")] for at in range(4)] == [[0], [1], [2], [3]]
     opened.close()
+
+
+def test_a_store_moved_aside_twice_within_a_second_is_kept_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is moved aside, never deleted."""
+    monkeypatch.setattr(time, "strftime", lambda _: "20260101T000000")
+    asides = set()
+    for what in ("first", "second", "third"):
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / what).touch()
+        asides.add(move_aside(tmp_path / "state"))
+    assert len(asides) == 3
+    assert {file.name for aside in asides for file in aside.iterdir()} == {"first", "second", "third"}
 
 
 def test_a_scan_over_flipped_bytes_raises(tmp_path: Path) -> None:
