@@ -15,6 +15,9 @@ from typing import Final
 
 from stream.model import SettingsError, UnpushError
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""numpy starts a thread a core for linear algebra as it is imported; we have none."""
+
 COMMANDS: Final = {
     "run": "the service",
     "demo": "the whole story on this machine, nothing else installed",
