@@ -38,6 +38,14 @@ class RangesRead(Protocol):
     def gaps(self, floor: int, ceiling: int) -> list[Any]:
         """Unread ranges, oldest first."""
 
+    @property
+    def bottom(self) -> int:
+        """Where the oldest range begins."""
+
+    @property
+    def top(self) -> int:
+        """Where the newest range ends; 0: nothing has been read."""
+
 
 class Arrived(NamedTuple):
     """A shard whose past is to be read: per topic, the live reader's start; retention begins at ``since_ms``."""
@@ -259,6 +267,7 @@ class Past:
         """Where retention begins: by the broker's time where it keeps the time, else where the log begins."""
         name, partition = self._names[place[0]], place[1]
         low, high = patiently(lambda: watermarks(self._consumer, name, partition), self._stop)
+        self._say_lost(place, low)
         if not arrived.by_time.get(place[0]):
             return low
         try:
@@ -269,6 +278,14 @@ class Past:
         if found.error is not None:
             return low
         return max(low, found.offset) if found.offset >= 0 else high
+
+    def _say_lost(self, place: Place, low: int) -> None:
+        """What lay behind that which was read before, and has gone while nobody read."""
+        ranges = self._ranges(place)
+        if ranges is not None and ranges.top and (gaps := ranges.gaps(ranges.bottom, low)):
+            start, end = gaps[-1]
+            if end == low:
+                self._lost(place, start, low)
 
     def _end(self, shards: list[int]) -> None:
         for place in [place for place in self._readings if place[1] in shards]:

@@ -156,6 +156,8 @@ def sort_reply(
         return reply
     if shown is None:
         reply = reply._replace(detail=f"HTTP {http_status} without a message of Push Kit's")
+    if _contradictory(http_status, _BY_CODE.get(code or "")):
+        reply = reply._replace(detail=f"HTTP {http_status} denies the success that code {code} claims")
     return _with_times(_with_tokens(reply, msg, tokens), retry_after, date, now_s)
 
 
@@ -189,7 +191,7 @@ def _verdict(http_status: int, code: str | None) -> Verdict:
     return by_code
 
 
-def _contradictory(http_status: int, by_code: Verdict) -> bool:
+def _contradictory(http_status: int, by_code: Verdict | None) -> bool:
     """Whether the status denies the success that the code claims: not believed, since revoking again is harmless."""
     if by_code is Verdict.REVOKED:
         return http_status // 100 != 2

@@ -6,11 +6,13 @@ import signal
 import time
 
 import pytest
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from stream.pushkit.simulator import AppFaults, End, Failure, Latency, Shape
 from tests.scenarios.conftest import FULL, MakeTown
 from tests.scenarios.judge import repeated
-from tests.scenarios.town import Town
+from tests.scenarios.town import SENDS, Town
 
 SLOW = AppFaults(latency=Latency(Shape.UNIFORM, low_ms=5, high_ms=80))
 """Slow enough that something is in flight at any moment."""
@@ -147,3 +149,29 @@ def test_instances_join_and_die_and_all_is_done(town: Town, protocol: str) -> No
     town.wait_until_settled(90)
     town.judge()
     assert second.stop() == 0
+
+
+def test_what_retention_took_while_nobody_read_is_said_with_its_number(town: Town) -> None:
+    """A send whose record was removed by retention is gone: never a silent jump."""
+    instance = town.run().wait_until_it_works()
+    town.tell(town.maker.send() for _ in range(300))
+    town.wait_until_stored()
+    assert instance.stop() == 0
+    town.tell(town.maker.send() for _ in range(300))
+    retention_takes_all(town, SENDS)
+    again = town.run().wait_until_it_works()
+    town.tell(town.maker.send() for _ in range(30))
+    town.wait_until_stored()
+    gone = [said for said in again.said("records_gone") if said["topic"] == town.topics.name(SENDS)]
+    assert sum(int(str(said["count"])) for said in gone) == 300
+    sends, violations = town.maker.all_kinds(60)
+    town.tell(sends, violations)
+    town.wait_until_settled()
+
+
+def retention_takes_all(town: Town, topic: str) -> None:
+    """All records that are there now."""
+    admin = AdminClient({"bootstrap.servers": town.topics.bootstrap_servers})
+    gone = [TopicPartition(town.topics.name(topic), part, OFFSET_END) for part in range(town.partitions)]
+    for done in admin.delete_records(gone).values():
+        done.result(timeout=20)
