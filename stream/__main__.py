@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
@@ -62,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(name: str, rest: Sequence[str]) -> int:
+    if name == "run":  # until the service takes them over there is nothing to drain
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: sys.exit(0))
     command = import_module(f"stream.commands.{name}")
     parser = argparse.ArgumentParser(prog=f"unpush {name}", description=command.HELP)
     command.add_arguments(parser)
