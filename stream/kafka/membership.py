@@ -41,6 +41,10 @@ class Shards(Protocol):
     def lost(self, shards: list[int]) -> None:
         """These shards are another's already: fence them at once."""
 
+    def returning(self) -> None:
+        """Shards are about to come, and their ends are about to be asked for: what this process has written of them
+        before is to lie below those ends, if it can within seconds."""
+
     def positions(self) -> Mapping[Place, int]:
         """What to commit, for lag tools."""
 
@@ -177,6 +181,7 @@ class Membership:
         self.joined = True
 
     def _arrive(self, consumer: Consumer, shards: list[int]) -> None:
+        self._shards.returning()
         ends = {shard: {topic: self._end((topic, shard)) for topic in Topic} for shard in shards}
         self._shards.arrive(ends)
         name = self._names[Topic.VIOLATIONS]

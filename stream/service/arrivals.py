@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -29,6 +30,7 @@ from stream.state.store import Store
 
 CALLS_WAIT_S: Final = 1.5
 RESULTS_WAIT_S: Final = 0.5
+OWN_RESULTS_WAIT_S: Final = 2.0
 
 Place = tuple[Topic, int]
 
@@ -69,6 +71,7 @@ class Arrivals:
         self._clock = clock
         self._retention_ms, self._bucket_ms = retention_ms, bucket_ms
         self._loop = asyncio.get_running_loop()
+        self._lost_some = False
 
     @property
     def shards(self) -> Mapping[int, Shard]:
@@ -76,6 +79,14 @@ class Arrivals:
         return self._intake.shards
 
     # --- coming, in the member's thread
+
+    def returning(self) -> None:
+        """After an outage the shards come back to whoever lost them, often before its producer has found the brokers
+        again: without the results that still lie there all of its calls would be made once more."""
+        until_s = time.monotonic() + OWN_RESULTS_WAIT_S
+        while self._lost_some and self._outbox.results and time.monotonic() < until_s:
+            time.sleep(0.01)
+        self._lost_some = False
 
     def arrive(self, ends: Mapping[int, Mapping[Topic, int]]) -> None:
         """Open each shard, read it live from its present end, and its past behind that."""
@@ -160,6 +171,7 @@ class Arrivals:
 
     def lost(self, shards: list[int]) -> None:
         """Another has these shards already: fence them now."""
+        self._lost_some = True
         self._let_go([shard for number in shards if (shard := self._intake.shards.get(number)) is not None])
 
     def _let_go(self, going: list[Shard]) -> None:

@@ -31,6 +31,9 @@ class Anyone:
     def lost(self, shards: list[int]) -> None:
         """Nothing to do."""
 
+    def returning(self) -> None:
+        """Nothing was written."""
+
     def positions(self) -> Mapping[Place, int]:
         return {}
 
