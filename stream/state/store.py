@@ -261,7 +261,8 @@ def _opening_error(path: Path, error: Exception) -> Exception:
         return StartError(
             f"the store {path} is in use by another process; each process needs a folder of its own (store.path)"
         )
-    if "Corruption" in text or "not exist" in text or "raw mode" in text:
+    # A file is missing that another names: our own folder is there, it has just been made or looked into.
+    if any(said in text for said in ("Corruption", "not exist", "IO error: No such file", "raw mode")):
         return StoreCorrupt(f"the store {path} cannot be opened: {text}")
     return StartError(f"the store {path} cannot be opened: {text}")
 

@@ -1,7 +1,8 @@
 """``python -m tests.failures``: schedules of faults, one after another, each printed before it runs.
 
 Promised: exit 0 only if no schedule had a breach; the report is whole after every schedule; what a schedule with a
-breach left behind (logs, settings, stores) is kept, and its folder named. Not promised: speed.
+breach left behind (logs, settings, stores, its story) is kept, and its folder named. A seed gives the same
+schedule again where ``--seconds`` is the same. Not promised: speed.
 """
 
 from __future__ import annotations

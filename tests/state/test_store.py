@@ -198,6 +198,17 @@ def test_what_is_in_no_run_is_bounded_by_its_weight_too(tmp_path: Path, monkeypa
     opened.close()
 
 
+def test_a_store_whose_current_names_no_manifest_is_moved_aside_and_begun_anew(tmp_path: Path) -> None:
+    """A store that cannot be trusted is never the end: a single bit of CURRENT names a file that is not there."""
+    opened, _ = open_folder(tmp_path / "state", HOUR_MS, 4)
+    opened.close()
+    current = tmp_path / "state" / "db" / "CURRENT"
+    current.write_bytes(current.read_bytes().replace(b"MANIFEST-0", b"MANIFEST-4"))
+    opened, _ = open_folder(tmp_path / "state", HOUR_MS, 4)
+    opened.close()
+    assert len(list(tmp_path.glob("state.corrupt-*"))) == 1
+
+
 def test_a_store_moved_aside_twice_within_a_second_is_kept_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
