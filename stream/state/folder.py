@@ -17,7 +17,8 @@ import structlog
 from stream.model import StartError, StoreCorrupt
 from stream.state.store import Store
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""Of keys and values; another one is moved aside and built anew."""
 BUCKETS: Final = 12
 """Time buckets per retention: a violation seeks in each, so few; each leaves as a whole, so not too few."""
 
@@ -61,8 +62,8 @@ def _stamped(path: Path, retention_ms: int, partitions: int) -> int:
     if stamp["partitions"] != partitions:
         raise StartError(
             f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have "
-            f"{partitions}: keys have moved, so earlier sends would not meet later violations; give the topics their "
-            "former count, or, accepting that, remove the folder and start again"
+            f"{partitions}: keys have moved, so earlier sends would not meet later violations; create the topics "
+            "anew with their former count, or, accepting that, remove the folder and start again"
         )
     return stamp["bucket_ms"]
 

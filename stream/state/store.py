@@ -31,6 +31,7 @@ from rocksdict import (
 
 from stream.model import StartError, StoreCorrupt, StoreStalled
 from stream.state.keys import DATA_KINDS, PREFIX_BYTES, bucket_of, head
+from stream.state.witness import Witness
 
 MEMTABLE_BYTES: Final = 32 << 20
 MEMTABLES: Final = 4
@@ -50,6 +51,7 @@ class Store:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
+            self._witness = Witness(path.with_name(f"{path.name}.reading"))
             self._db = Rdict(str(path), _options())
         except Exception as error:  # noqa: BLE001  # rocksdict raises nothing narrower
             raise _opening_error(path, error) from None
@@ -64,6 +66,8 @@ class Store:
         self._unverified.set_verify_checksums(False)
         # What nobody has verified must not be what others find in the cache.
         self._unverified.fill_cache(False)  # type: ignore[call-arg]  # the stub forgot the argument
+        if (key := self._witness.key) is not None:
+            self._verify(key)
 
     def write(self, puts: Iterable[Put]) -> None:
         """One batch, whole or not at all. Raises StoreStalled (write it again later) or StoreCorrupt."""
@@ -86,11 +90,24 @@ class Store:
 
     def get_sealed(self, key: bytes) -> bytes | None:
         """The value of one key as it lies there, for values with a seal of their own: RocksDB's costs a nanosecond a
-        byte of them. What seems to be missing may also be corruption. Raises StoreCorrupt."""
+        byte of them. What seems to be missing may also be corruption. Raises StoreCorrupt; corruption may also end
+        the process, and is found by the next that opens the store."""
+        self._witness.begins(key)
         try:
             return self._db.get(key, read_opt=self._unverified)
         except Exception as error:  # noqa: BLE001  # rocksdict raises nothing narrower
             raise StoreCorrupt(f"reading the store failed: {error}") from None
+        finally:
+            self._witness.ends()
+
+    def _verify(self, key: bytes) -> None:
+        """Read what a process before us died reading; most often it was killed by somebody, and all is well."""
+        try:
+            self.get(key)
+        except StoreCorrupt:
+            self._db.close()
+            raise
+        self._witness.ends()
 
     def scan(self, prefixes: Iterable[bytes]) -> Iterator[Put]:
         """All pairs of each 15-byte prefix in turn, by key.
@@ -183,6 +200,7 @@ class Store:
         with contextlib.suppress(StoreStalled):
             self.flush()
         self._db.close()
+        self._witness.close()
 
 
 def _options() -> Options:

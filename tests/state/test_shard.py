@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart, Topic
 from stream.service.ledger import entries
-from stream.state import index, keys
+from stream.state import folder, index, keys
 from stream.state import shard as shards
 from stream.state.index import Part, blocks, found_in
 from stream.state.packs import Batch, sends_as_puts, unpack, unsealed
@@ -88,6 +89,16 @@ def test_packs_hold_every_send_once_in_order(sends: list[tuple[int, int, bytes, 
     assert [(send.offset, send.timestamp_ms, send.digest, value) for send, value in back] == [
         (offset, time, digest, value) for offset, (_, time, digest, value) in zip(offsets, sends, strict=True)
     ]
+
+
+def test_the_stores_layout_is_the_one_of_its_version() -> None:
+    """A store of another layout is moved aside; what changes a byte here changes ``folder.VERSION`` too."""
+    values = [b"one", b"two", bytes(BLOB_MIN_BYTES)]
+    batch = Batch([62, 63, 64], np.array([5, 5, 6]), b"d" * 24, records_of(values))
+    part = Part(7, b"d" * 24, [62, 63, 64], (62, 65), 1)
+    written = [*sends_as_puts(3, 7, batch), *blocks(3, 9, [part])]
+    laid_out = b"".join(part for pair in written for part in (len(pair[0]).to_bytes(4, "big"), *pair))
+    assert (folder.VERSION, xxhash.xxh3_64_hexdigest(laid_out)) == (2, "26886792b66ea88f")
 
 
 @pytest.mark.parametrize("step", [1, 3])

@@ -19,6 +19,7 @@ from stream.state import shard as shards
 from stream.state.folder import move_aside, open_folder
 from stream.state.shard import Shard
 from stream.state.store import BLOB_MIN_BYTES, Store
+from stream.state.witness import Witness
 from stream.work.ranges import Range
 from tests.state.stored import HOUR_MS, T0_MS, add_sends, open_shard, walked
 
@@ -223,6 +224,39 @@ def test_a_store_moved_aside_twice_within_a_second_is_kept_twice(
     assert {file.name for aside in asides for file in aside.iterdir()} == {"first", "second", "third"}
 
 
+@pytest.mark.parametrize("flipped", [True, False])
+def test_a_read_that_killed_the_process_is_verified_by_the_next(tmp_path: Path, flipped: bool) -> None:
+    """Unverified bytes can end a process: once, not at every start. A process that was only killed costs nothing."""
+    opened, shard = open_shard(tmp_path)
+    add_sends(shard, [(5, "m", T0_MS, bytes(BLOB_MIN_BYTES))])
+    opened.close()
+    key = keys.name(shard.head(b"L", T0_MS), 5)
+    dying = Witness(opened.path.with_name(f"{opened.path.name}.reading"))
+    dying.begins(key)
+    dying.close()
+    if flipped:
+        flip(tmp_path, "blob")
+        with pytest.raises(StoreCorrupt):
+            open_shard(tmp_path)
+        return
+    opened, shard = open_shard(tmp_path)
+    assert [send.offset for send in walked(shard, "m")] == [5]
+    assert opened._witness.key is None
+    opened.close()
+
+
+def test_a_key_under_way_outlives_the_process(tmp_path: Path) -> None:
+    """And one that has been read does not."""
+    writes = (
+        "import os, sys, pathlib; from stream.state.witness import Witness; w = Witness(pathlib.Path(sys.argv[1]));"
+    )
+    for then, left in (("os.kill(os.getpid(), 9)", b"a-key"), ("w.ends(); os.kill(os.getpid(), 9)", None)):
+        subprocess.run([sys.executable, "-c", f"{writes} w.begins(b'a-key'); {then}", str(tmp_path / "w")], cwd=ROOT)
+        assert Witness(tmp_path / "w").key == left
+    Witness(tmp_path / "w").begins(b"k" * 64)
+    assert Witness(tmp_path / "w").key is None
+
+
 def test_a_scan_over_flipped_bytes_raises(tmp_path: Path) -> None:
     """Every scan ends with a look at the iterator's status."""
     opened, shard = open_shard(tmp_path)
@@ -282,7 +316,9 @@ def test_a_store_that_cannot_be_trusted_is_moved_aside_and_begun_anew(tmp_path: 
     if damage == "stamp":
         (path / "stamp.json").write_text("[]")
     elif damage == "format":
-        (path / "stamp.json").write_text((path / "stamp.json").read_text().replace('"version": 1', '"version": 99'))
+        (path / "stamp.json").write_text(
+            (path / "stamp.json").read_text().replace(f'"version": {folder.VERSION}', '"version": 1')
+        )
     else:
         for file in (path / "db").glob("MANIFEST-*"):
             file.write_bytes(b"garbage" * 10)
