@@ -81,8 +81,9 @@ class Cluster:
         return counts
 
     def describe(self, names: Iterable[str], counts: Mapping[str, int]) -> dict[str, Topic]:
-        """These topics in full. Raises StartError when a broker that the cluster itself names does not answer."""
-        wanted = list(names)
+        """Those of these topics that ``counts`` has, in full. Raises StartError when a broker that the cluster itself
+        names does not answer."""
+        wanted = [name for name in names if name in counts]
         resources = {name: ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted}
         bound = {"request_timeout": self._answer_s}
         ids = self._client.describe_topics(TopicCollection(wanted), **bound)

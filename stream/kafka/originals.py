@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from stream.model import Position
 
 WITHIN_S: Final = 5.0
+EACH_WITHIN_S: Final = 1.0
+"""A partition that lets one wait so long is not asked for others: it may have no leader, and others have."""
 _GONE: Final = (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET)
 
 Headers = list[tuple[str, bytes | None]]
@@ -25,12 +27,17 @@ def headers_again(properties: dict[str, Any], positions: Iterable[Position]) -> 
     that is assigned by hand. Raises KafkaException where there can be no consumer."""
     until_s = time.monotonic() + WITHIN_S
     found: dict[Position, Headers] = {}
+    silent: set[int] = set()
     consumer = Consumer(properties)
     try:
         for position in positions:
+            if position.partition in silent:
+                continue
             consumer.assign([TopicPartition(position.topic, position.partition, position.offset)])
-            headers = _read(consumer, position, until_s)
-            if headers is not None:
+            headers = _read(consumer, position, min(until_s, time.monotonic() + EACH_WITHIN_S))
+            if headers is None:
+                silent.add(position.partition)
+            else:
                 found[position] = headers
     finally:
         consumer.close()

@@ -219,7 +219,7 @@ class Lag:
 
 
 def patiently(ask: Callable[[], T], stopped: threading.Event) -> T:
-    """What is asked, however long the brokers are away.
+    """What is asked, however long the brokers are away or the store is busy.
 
     Not promised: an end, where a topic is away for good. Raises what ``ask`` raised once ``stopped`` is set, or where
     the client itself is broken.
@@ -227,7 +227,7 @@ def patiently(ask: Callable[[], T], stopped: threading.Event) -> T:
     while True:
         try:
             return ask()
-        except (KafkaException, StartError) as error:
+        except (KafkaException, StartError, StoreStalled) as error:
             broken = isinstance(error, KafkaException) and error.args[0].fatal()
             if broken or stopped.wait(AGAIN_S):
                 raise

@@ -8,13 +8,12 @@ https://developer.huawei.com/consumer/cn/doc/harmonyos-guides/push-jwt-token
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Final
 
 import jwt
 
-from stream.pushkit.key import ServiceKey, load_key
+from stream.pushkit.key import ServiceKey
 
 AUDIENCE: Final = "https://oauth-login.cloud.huawei.com/oauth2/v3/token"
 LIFETIME_S: Final = 3_600
@@ -58,12 +57,6 @@ class Bearer:
         if refused is None or refused == self._header:
             self._header = f"Bearer {signed_jwt(self._key, now_s)}"
             self._issued_s = int(now_s)
-
-
-def bearers_by_app(key_files: Mapping[str, Path], now_s: float) -> dict[str, Bearer]:
-    """clientId → its Bearer; apps that name the same file share one. Raises StartError for the first bad file."""
-    by_file = {path: Bearer(load_key(path), now_s) for path in dict.fromkeys(key_files.values())}
-    return {client_id: by_file[path] for client_id, path in key_files.items()}
 
 
 async def keep_renewed(bearers: Collection[Bearer], clock: Callable[[], float]) -> None:

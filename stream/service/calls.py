@@ -32,6 +32,9 @@ from stream.work.retry import Due
 CROWDED: Final = 16
 """An app with this many times the calls in flight under way is planned no further; more than a healthy app ever has."""
 
+HEAVY_TOKENS: Final = 64_000
+"""An app that may not call now is planned no further with so many tokens waiting: they are held in memory."""
+
 FEW: Final = 128
 """With so few parcels in the lanes there is room to plan, whatever they are."""
 
@@ -76,7 +79,9 @@ class Calls:
         self._lanes = Lanes()
         self._due: Due[Parcel] = Due()
         self._pending: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
         self._crowd: set[str] = set()
+        self._heavy: set[str] = set()
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -90,8 +95,11 @@ class Calls:
         """Let a parcel wait for its call."""
         app = parcel.client_id or ""
         self._pending[app] += 1
+        self._tokens[app] += len(parcel.tokens)
         if self._pending[app] >= CROWDED * self._settings.max_in_flight:
             self._crowd.add(app)
+        if self._tokens[app] >= HEAVY_TOKENS:
+            self._heavy.add(app)
         self._lanes.put(parcel, severity)
         self._severities[parcel] = severity
         self._wake_one()
@@ -143,8 +151,11 @@ class Calls:
         app = parcel.client_id or ""
         self._severities.pop(parcel, None)
         self._pending[app] -= 1
+        self._tokens[app] -= len(parcel.tokens)
         if self._pending[app] <= CROWDED * self._settings.max_in_flight // 2:
             self._crowd.discard(app)
+        if self._tokens[app] <= HEAVY_TOKENS // 2:
+            self._heavy.discard(app)
 
     # --- what the desk asks
 
@@ -152,16 +163,15 @@ class Calls:
         """Parcels of this severity and above that could be called now, or somewhat more."""
         if self._lanes.size < FEW:
             return self._lanes.size
-        now_s = self._clock.monotonic_s()
-        return self._lanes.ready(severity, lambda app: self._may_call(app, now_s))
+        return self._lanes.ready(severity, self._allowed())
 
     def crowded(self) -> bool:
         """Whether some app has enough under way."""
-        return bool(self._crowd)
+        return bool(self._crowd) or (bool(self._heavy) and not all(map(self._allowed(), self._heavy)))
 
     def has_room(self, app: str) -> bool:
         """Whether this app has not."""
-        return app not in self._crowd
+        return app not in self._crowd and (app not in self._heavy or self._allowed()(app))
 
     def largest_call(self, app: str) -> int:
         """Tokens in one call of an app."""
@@ -223,13 +233,16 @@ class Calls:
                 self._lanes.put(due, self._severities[due])
         parcel = None
         if self._lanes.size and not self._stopping:
-            parcel = self._lanes.next(lambda app: self._may_call(app, now_s))
-        if parcel is None:
+            parcel = self._lanes.next(self._allowed())
+        if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)
         return parcel
 
-    def _may_call(self, app: str, now_s: float) -> bool:
-        return self.app(app).may_call(now_s, self._settings.max_in_flight)
+    def _allowed(self) -> Callable[[str], bool]:
+        """Which apps may call at this moment."""
+        now_s, most = self._clock.monotonic_s(), self._settings.max_in_flight
+        failing = sum(app.in_flight for app in self.apps.values() if app.failing)
+        return lambda app: self.app(app).may_call(now_s, most, failing)
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")

@@ -49,7 +49,7 @@ class Gauges:
         if (stuck := service.outbox.stuck) is not None:
             yield Note("results_wait", f"no result could be written {stuck}")
         for why in set(service.settling.late.unburied.values()):
-            yield Note("dead_letters_wait", f"{service.settings.topics.dead_letter} takes nothing: {why}")
+            yield Note("dead_letters_wait", f"letters for {service.settings.topics.dead_letter} wait: {why}")
 
     def _standing(self) -> Iterator[tuple[tuple[Topic, int], str]]:
         service = self._service

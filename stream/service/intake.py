@@ -129,7 +129,7 @@ class Intake:
         names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
         records = self._wire.plain_sends(names, values) if len(messages) > HEADS_READ else None
         if records is None:
-            messages = self._checked(shard, Topic.SENDS, messages, lambda m: self._wire.check_send(m.key(), m.value()))
+            messages = self._checked(Topic.SENDS, messages, lambda m: self._wire.check_send(m.key(), m.value()))
             names, values = list(map(Message.key, messages)), list(map(Message.value, messages))
             records = records_of(cast("list[bytes]", values))
         elif messages[0].timestamp()[1] >= self._started_ms:
@@ -172,7 +172,7 @@ class Intake:
         def check(message: Message) -> None:
             read.append((message, self._wire.violation(message.key(), message.value())))
 
-        self._checked(shard, Topic.VIOLATIONS, messages, check)
+        self._checked(Topic.VIOLATIONS, messages, check)
         events = [(message, self._event(message, said)) for message, said in read if self._counts(said)]
         self._store_events(shard, events, (start, end))
 
@@ -208,7 +208,8 @@ class Intake:
         for digest, (message, event) in zip(digests, kept, strict=True):
             came.append((digest, event, perhaps_known or digest in shard.condemned))
             shard.condemned.add(digest)
-            self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
+            with self._observing:
+                self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
         if came:
             self._to_loop.events(shard.number, came)
 
@@ -252,9 +253,7 @@ class Intake:
 
     # --- bad records
 
-    def _checked(
-        self, shard: Shard, topic: Topic, messages: list[Message], check: Callable[[Message], None]
-    ) -> list[Message]:
+    def _checked(self, topic: Topic, messages: list[Message], check: Callable[[Message], None]) -> list[Message]:
         """The good ones; the bad ones are dead letters, delivered, when this returns."""
         good, bad = [], []
         for message in messages:

@@ -90,6 +90,8 @@ class LateLetters:
 
     def _told(self, found: Mapping[Position, Headers]) -> None:
         self._asking = False
+        for position in [each for each in list(self._headless)[:AT_ONCE] if each not in found]:
+            self._headless[position] = self._headless.pop(position)  # behind the others: they may be luckier
         for position, own in found.items():
             self.unburied.pop(position, None)
             late = self._headless.pop(position)

@@ -127,6 +127,7 @@ class Outbox:
     def write(self, written: Written) -> None:
         """Send a result on its way; it comes back through ``settled`` when it is delivered and marked."""
         if not written.shard.owned:
+            self._no_longer_alone(written)
             return
         try:
             value = self._wire.encode_result(written.result)
@@ -279,6 +280,8 @@ class Outbox:
         waiting, self._again = self._again, deque()
         for written in waiting:
             self.write(written)
+        if not self.results:  # what could not be written has left with its shard
+            self._trouble.over()
 
     def _mark(self, batch: list[tuple[Written, Stamp]]) -> None:
         by_shard: dict[Shard, list[tuple[Written, Stamp]]] = {}

@@ -251,7 +251,7 @@ class Service:
         await self._stop.wait()
         await self._drain()
         if self.failure is not None:
-            raise _as_sentence(self.failure, self) from self.failure
+            raise _as_sentence(self.failure) from self.failure
 
     def stop(self) -> None:
         """Drain and end."""
@@ -344,7 +344,7 @@ def _registry(settings: Settings) -> Registry | None:
     return Registry(settings.avro.registry_url, topics, info, settings.avro.auto_register)
 
 
-def _as_sentence(error: Exception, service: Service) -> UnpushError:
+def _as_sentence(error: Exception) -> UnpushError:
     if isinstance(error, StoreCorrupt):
         return StartError(f"{error}; the store is moved aside, start again and it is rebuilt from Kafka")
     if isinstance(error, UnpushError):

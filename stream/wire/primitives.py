@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Final
 
 INT_MAX: Final = 2**31 - 1
-LONG_MAX: Final = 2**63 - 1
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:

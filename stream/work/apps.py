@@ -13,8 +13,8 @@ PROBE_LONGEST_S: Final = 60.0
 FAILING_AFTER: Final = 8
 """So many calls in a row without an answer that says anything: the app's calls get nowhere."""
 FAILING_SHARE: Final = 4
-"""An app whose calls get nowhere may have one in so many of all calls in flight: slow failures of one app must leave
-room for the others."""
+"""An app whose calls get nowhere may have one in so many of all calls in flight, and all such apps together two: slow
+failures of some must leave room for the others."""
 REFUSED_IN_A_ROW: Final = 200
 """So many tokens refused and none accepted is a wrong setting, not bad tokens (contract, promise 4)."""
 
@@ -78,10 +78,15 @@ class App:
         until_s = max(self.cooling_until_s, self.probe_at_s if self.pause_reason else 0.0)
         return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
 
-    def may_call(self, now_s: float, max_in_flight: int) -> bool:
-        """Whether a call may leave now, of ``max_in_flight`` that all apps share."""
-        failing = self._unanswered >= FAILING_AFTER
-        if failing and self.in_flight >= max(1, max_in_flight // FAILING_SHARE):
+    @property
+    def failing(self) -> bool:
+        """Whether its calls get nowhere."""
+        return self._unanswered >= FAILING_AFTER
+
+    def may_call(self, now_s: float, max_in_flight: int, failing_in_flight: int) -> bool:
+        """Whether a call may leave now: of ``max_in_flight`` that all apps share, those that fail have so many."""
+        share = max(1, max_in_flight // FAILING_SHARE)
+        if self.failing and (self.in_flight >= share or failing_in_flight >= 2 * share):
             return False
         return self.wait_s(now_s) == 0.0
 

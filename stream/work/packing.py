@@ -166,11 +166,6 @@ class Packer:
         full, self.full = self.full, []
         return full
 
-    @property
-    def open_places(self) -> int:
-        """Places in half-filled parcels."""
-        return sum(box.parcel.place_count for box in self._open.values())
-
     def _whole_calls(
         self,
         violation: Violation,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
 import jwt
 import pytest
 
-from stream.model import StartError
+from stream.model import SettingsError
 from stream.pushkit import token as token_module
 from stream.pushkit.key import ServiceKey
-from stream.pushkit.token import AUDIENCE, Bearer, bearers_by_app, keep_renewed, signed_jwt
+from stream.pushkit.token import AUDIENCE, Bearer, keep_renewed, signed_jwt
+from stream.service.clock import Clock
+from stream.service.gateway import Keys
+from stream.settings import default_settings
 from tests.pushkit.keys import key_fields, rsa_key
 
 NOW_S = 1_795_516_622.75
@@ -73,11 +77,22 @@ def test_apps_that_share_a_key_file_share_its_jwt(tmp_path: Path) -> None:
     """One key serves all apps of its project."""
     for name in ("one", "two"):
         (tmp_path / name).write_text(json.dumps(key_fields()))
-    bearers = bearers_by_app({"a": tmp_path / "one", "b": tmp_path / "one", "c": tmp_path / "two"}, NOW_S)
-    assert bearers["a"] is bearers["b"]
-    assert bearers["a"] is not bearers["c"]
-    with pytest.raises(StartError, match="does not exist"):
-        bearers_by_app({"a": tmp_path / "none"}, NOW_S)
+    of = {"a": "one", "b": "one", "c": "two"}
+    apps = {app: {"key_file": str(tmp_path / name)} for app, name in of.items()}
+    keys = Keys(default_settings(push_kit={"apps": apps}).push_kit, Clock())
+    assert keys.of("a") is keys.of("b") is not None
+    assert keys.of("a") is not keys.of("c")
+
+
+def test_a_bad_key_file_is_told_by_the_setting_that_names_it(tmp_path: Path) -> None:
+    """The key's full name, the value, and what would be right."""
+    missing = str(tmp_path / "none")
+    for push_kit, name in (
+        ({"apps": {"a": {"key_file": missing}}}, 'push_kit.apps."a".key_file'),
+        ({"key_file": missing}, "push_kit.key_file"),
+    ):
+        with pytest.raises(SettingsError, match=re.escape(f'{name} = "{missing}": key file {missing} does not exist')):
+            Keys(default_settings(push_kit=push_kit).push_kit, Clock())
 
 
 def test_a_bearer_does_not_show_itself() -> None:

@@ -368,6 +368,55 @@ async def test_an_app_whose_calls_hang_leaves_room_for_the_others(clock: TurnedC
     await close(office)
 
 
+async def test_however_many_apps_hang_half_of_all_calls_in_flight_are_for_the_others(clock: TurnedClock) -> None:
+    """No app starves another: a quarter for each that fails, half for all of them."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=8))
+    office.answer = lambda each: Reply(Verdict.RETRY, detail="timeout")
+    for app in "abcdefgh":
+        office.put(*(some(f"{app}{n}", app=app) for n in range(100)), severity=Severity.CRITICAL)
+    await office.turn(30.0)
+    office.may_answer.clear()
+    await office.turn(60.0)
+    assert office.flying == 4
+    office.put(some("x", app="good"), severity=Severity.LOW)
+    await office.turn()
+    assert office.left[-1][1].client_id == "good"
+    await close(office)
+
+
+async def test_an_app_that_may_not_call_is_planned_no_further_than_its_weight(clock: TurnedClock) -> None:
+    """What is planned is held in memory; an app that calls is planned as far as the lanes have room."""
+    limits = {"slow": AppSettings(None, 1_000, False), "quick": AppSettings(None, 0, False)}
+    office = Office(clock, replace(SETTINGS, apps=limits, max_in_flight=32))
+    office.may_answer.clear()
+    for app in limits:
+        office.put(*(some(*(f"{app}-{n}-{i}" for i in range(1_000)), app=app) for n in range(70)))
+    await office.turn()
+    assert office.calls.crowded()
+    assert (office.calls.has_room("slow"), office.calls.has_room("quick")) == (False, True)
+    office.calls.take_back(lambda each: each.client_id == "slow")
+    await office.turn()
+    assert not office.calls.crowded()
+    assert office.calls.has_room("slow")
+    await close(office)
+
+
+async def test_each_retry_leaves_when_it_is_due_whatever_else_is_under_way(
+    clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retries by due time, blocking nobody: nor does the first that is due hold up the second."""
+    office = Office(clock)
+    office.answer = lambda each: BUSY
+    waits = iter([1.0, 2.0])
+    monkeypatch.setattr(office.calls._replies, "_backoff_s", lambda parcel, reply: next(waits))
+    office.put(some("a"), some("b"))
+    await office.turn(0.1)
+    office.may_answer.clear()
+    await office.turn(3.0)
+    assert [round(at_s - office.left[0][0], 1) for at_s, _ in office.left[2:]] == [1.0, 2.0]
+    await close(office)
+
+
 async def test_an_app_that_comes_back_has_all_calls_in_flight_again(clock: TurnedClock) -> None:
     """The share is of the failing alone: one usable answer ends it."""
     office = Office(clock, replace(SETTINGS, max_in_flight=8))

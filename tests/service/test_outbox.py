@@ -232,6 +232,13 @@ async def test_that_no_result_can_be_written_is_said_once_it_lasts_and_until_one
     post.outbox.poll()
     said.append(post.outbox.stuck)
     assert said == [None, "for 5 s: the registry answers 503", None]
+    monkeypatch.setattr(post.outbox._wire, "encode_result", silent)
+    post.write(*refused_call(1, 10))
+    now_s += LASTING_S
+    assert post.outbox.stuck is not None
+    post.shard.owned = False
+    post.outbox._retry()
+    assert post.outbox.stuck is None, "nothing waits any more"
 
 
 async def test_a_shard_that_has_gone_takes_its_large_results_along(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,6 @@ PARTIAL_MESSAGE: Final = "Check Parameter Partial Success."
 
 JSON: Final = b"application/json"
 HTML: Final = b"text/html"
-OCTETS: Final = b"application/octet-stream"
 
 
 class Reply(NamedTuple):
