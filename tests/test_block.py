@@ -26,7 +26,10 @@ def equally_long(draw: st.DrawFn) -> tuple[bytes, ...]:
     text = st.text(st.sampled_from(_PLAIN), min_size=length, max_size=length).map(str.encode)
     few = draw(st.lists(text, min_size=1, max_size=5))
     changed = [bytes([*token[:at], 0x41 + at % 26, *token[at + 1 :]]) for token in few for at in range(length)]
-    return tuple(draw(st.lists(st.sampled_from(few + changed), min_size=FEWEST, max_size=80)))
+    every = list(dict.fromkeys(few + changed))
+    if len(every) >= FEWEST and draw(st.booleans()):
+        return tuple(every)
+    return tuple(draw(st.lists(st.sampled_from(every), min_size=FEWEST, max_size=80)))
 
 
 @given(equally_long(), st.slices(80), st.sampled_from([b"\x20", b"\xe0\x01", b"\x80\x80\x01"]))
@@ -67,7 +70,7 @@ def test_one_repeat_among_a_thousand_is_found(length: int, at: int) -> None:
     assert block.all_distinct()
 
 
-@pytest.mark.parametrize("wrong", [b'"', b"\\", b"\n", b"\x00", b"\x7f", "é".encode(), b"\xff"])
+@pytest.mark.parametrize("wrong", [b'"', b"\\", b"\n", b"\x00", b"\x80", "é".encode(), b"\xff"])
 def test_what_json_escapes_is_no_block(wrong: bytes) -> None:
     """Nor is what is not ASCII: the caller looks at each token then."""
     tokens = [b"%0*d" % (40, number) for number in range(100)]
