@@ -134,12 +134,9 @@ def test_a_send_that_turns_out_unreadable_fails_alone(town: Town) -> None:
         wire.encode_send(maker.send(good[0].head.message_id, 2)) + b"\0",
         wire.encode_send(maker.send(good[1].head.message_id, ()))[:-1] + long(GIGABYTES) + b"\0",
         wire.encode_send(maker.send(good[2].head.message_id, [b"\xff\xfe", b"x"])),
-        wire.encode_send(maker.send(good[3].head.message_id, 1))[:10] + text(good[3].head.message_id) + long(0) * 8,
     ]
-    reasons = ("decode", "decode", "decode", "invalid")
     bad = [
-        Bad(SENDS, send.head.message_id.encode(), value, reason)
-        for send, value, reason in zip(good, hidden, reasons, strict=False)
+        Bad(SENDS, send.head.message_id.encode(), value, "decode") for send, value in zip(good, hidden, strict=False)
     ]
     town.run().wait_until_it_works()
     town.tell(good)
