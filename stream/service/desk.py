@@ -105,6 +105,7 @@ class Desk:
     def _judge(self, it: Condemned, shard: Shard, judgement: Judgement, now_s: float) -> None:
         """Act on what has changed: of a detector's repeats, nothing has."""
         if judgement.violations == it.violations:
+            it.judgement = judgement  # which says, too, how late anything was detected: what comes is held against it
             return
         if not judgement.violations.keys() <= it.violations.keys():
             it.arrived_s = now_s  # a repeat must not put NOT_FOUND off

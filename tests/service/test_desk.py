@@ -384,6 +384,23 @@ def test_a_repeat_right_after_a_restart_does_not_undo_a_withdrawal(tmp_path: Pat
     world.close()
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_finding_older_than_a_second_withdrawal_does_not_count(world: SmallWorld, restarted: bool) -> None:
+    """A CONFIRMED counts only if it was detected later than every earlier event, also one that changed nothing else."""
+    detected_ms = world.clock.ms
+    for status, after_ms in ((Status.CONFIRMED, 0), (Status.WITHDRAWN, 0), (Status.WITHDRAWN, 2_000)):
+        world.violate("m", status=status, detected_ms=detected_ms + after_ms)
+        world.until_quiet()
+    world.clock.ms += RETENTION_MS // 10
+    world.send("m", TWO)
+    if restarted:
+        world.restart(keep=True)
+    world.violate("m", detected_ms=detected_ms + 1_000)
+    world.until_quiet()
+    assert world.called == []
+    assert Outcome.REVOKED not in world.outcomes("m")
+
+
 def test_an_empty_store_knows_no_withdrawal_that_has_left_retention(tmp_path: Path) -> None:
     """The one case in which a repeat undoes a decision: nothing below retention is read, and the repeat's record is
     younger. Its age is its record's time, whatever its detectedAt; a store that was not lost keeps both."""
