@@ -142,6 +142,8 @@ class Desk:
                 self.remembered(number, [(Severity.MEDIUM, stored.timestamp_ms, digest)])
         for it in touched:  # only now: they travel together, and no result is written before all of them are counted
             self._passes.issue(it)
+            if it.idle:  # all of its places were settled already: no parcel will come to its end
+                self._look(it, shard)
 
     def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The messages into whose packers it has put the send's open places."""

@@ -633,6 +633,26 @@ def test_results_of_a_former_process_are_not_called_again(tmp_path: Path) -> Non
     world.close()
 
 
+def test_a_send_read_again_whose_places_are_all_settled_leaves_nothing_open(tmp_path: Path) -> None:
+    """A store that was lost: what is done is done, also where the results are read before the sends."""
+    world = SmallWorld(tmp_path)
+    world.send("m", TWO)
+    world.violate("m")
+    world.until_quiet()
+    world.restart(keep=False)
+    world.recall()
+    for topic in (Topic.VIOLATIONS, Topic.RESULTS):
+        world.read_past(topic, 100)
+    world.tell()
+    while world.step():
+        pass
+    world.read_past(Topic.SENDS, 100)
+    world.until_quiet()
+    assert not world.desk.docket.open
+    assert world.outcomes("m") == [Outcome.REVOKED]
+    world.close()
+
+
 @pytest.mark.parametrize(("minutes_back", "acts"), [(1, False), (4, False), (6, True)])
 def test_results_somewhat_older_than_a_violation_are_read_before_it_is_acted_on(
     world: SmallWorld, minutes_back: int, acts: bool
