@@ -147,11 +147,7 @@ class Desk:
 
     def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The messages into whose packers it has put the send's open places."""
-        try:
-            message_id = self._wire.send_head(stored.value).message_id
-        except (BadRecord, RegistryDown):
-            message_id = None
-        for it in self._of(shard, digest, message_id, now_s):
+        for it in self._of(shard, digest, stored, now_s):
             if not it.standing or shard.leaving or it.seen(stored.bucket, batch):
                 continue
             self.docket.reopen(it)
@@ -167,10 +163,12 @@ class Desk:
                 continue
             yield it
 
-    def _of(self, shard: Shard, digest: bytes, message_id: str | None, now_s: float) -> Iterator[Condemned]:
+    def _of(self, shard: Shard, digest: bytes, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
-        if message_id is None:
-            yield from [it for it in self.docket if it.shard == shard.number and it.digest == digest]
+        try:
+            message_id = self._wire.send_head(stored.value).message_id
+        except (BadRecord, RegistryDown):
+            yield from self._headless(shard, digest, stored.timestamp_ms)
             return
         it = self.docket.get(shard.number, message_id)
         if it is None:
@@ -178,6 +176,14 @@ class Desk:
             self._judge(it, shard, judgement_of(events_of(self._wire, shard, digest, message_id)), now_s)
         if it.violations:  # else it is another message with this digest
             yield it
+
+    def _headless(self, shard: Shard, digest: bytes, timestamp_ms: int) -> list[Condemned]:
+        """What a send may belong to that does not say it; looked at later, with its sends, where it is not in
+        memory."""
+        found = [it for it in self.docket if it.shard == shard.number and it.digest == digest]
+        if not found:
+            self.remembered(shard.number, [(Severity.MEDIUM, timestamp_ms, digest)])
+        return found
 
     # --- when a message may be acted on
 

@@ -11,7 +11,7 @@ import pytest
 
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
 from stream.service import desk, passes
-from stream.service.intake import BESIDE
+from stream.service.intake import BESIDE, HEADS_READ
 from stream.work.condemned import Condemned, Walk
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld, condemned
 
@@ -509,6 +509,52 @@ def test_totals_say_complete_only_when_all_is_counted_and_settled(world: SmallWo
     world.until_quiet()
     totals = [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results]
     assert totals == [(3, 1), (3, 2), (3, 3)]
+
+
+def _send_with_a_damaged_head(world: SmallWorld, message: str) -> None:
+    """A send whose head is damaged, in a run so long that no head is looked at as it comes."""
+    offset = world.send(message, TWO)
+    record = world.topics[Topic.SENDS][offset]
+    world.topics[Topic.SENDS][offset] = record._replace(value=record.value.replace(b"app", b"\xff\xff\xff"))
+    for at in range(HEADS_READ):
+        world.send(f"innocent-{at}", ["a"])
+
+
+def test_a_late_send_whose_head_is_unreadable_is_told_of_also_where_its_message_was_forgotten(
+    world: SmallWorld,
+) -> None:
+    """A send that turns out unreadable goes to the dead letters, and the violation gets a FAILED for it."""
+    world.violate("m")
+    world.until_quiet()
+    assert world.desk.docket.get(0, "m") is None
+    _send_with_a_damaged_head(world, "m")
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_FOUND, Outcome.FAILED]
+    assert len(world.mailbox.letters) == 1
+
+
+def test_a_late_send_whose_head_cannot_be_read_now_is_revoked_when_it_can(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... and where it is only the registry that does not answer, it is revoked once that does."""
+    world.violate("m")
+    world.until_quiet()
+    with monkeypatch.context() as down:
+        down.setattr(world.wire, "send_head", _down)
+        down.setattr(world.wire, "send", _down)
+        _hears_of_a_backlog(world)
+        while world.step():
+            pass
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_FOUND, Outcome.REVOKED]
+
+
+def _hears_of_a_backlog(world: SmallWorld) -> None:
+    """So many sends come at once that no head is looked at."""
+    world.send("m", TWO)
+    for at in range(HEADS_READ):
+        world.send(f"innocent-{at}", ["a"])
+    _hears(world)
 
 
 def test_totals_never_say_complete_while_a_stored_send_cannot_be_read_now(
