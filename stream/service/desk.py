@@ -61,6 +61,7 @@ class Desk:
         self.shards.pop(number, None)
         self.waits_for_past.pop(number, None)
         self.docket.forget(number)
+        self._plans.forget(number)
         self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
 
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
@@ -350,7 +351,7 @@ class Desk:
         """End what waits for a call though its send or violation has left retention."""
         before_ms = self._sorter.before_ms = now_ms - self._retention_ms
         for it in self._plans.parked(lambda it: it.first_timestamp_ms < before_ms):
-            if (shard := self.shards.get(it.shard)) is not None:
+            if (shard := self.shards.get(it.shard)) is not None and self.docket.has_open(it):
                 self._walk(it, shard)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
             self._ways.end(parcel, unended(parcel, "expired"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from itertools import count
+from itertools import count, islice
 from typing import Final, NamedTuple
 
 from stream.work.condemned import Condemned
@@ -36,8 +36,8 @@ class Plans:
         self._waiting = 0
         self._remembered: list[Remembered] = []
         self._unread: list[Remembered] = []
-        self._parked: dict[str, list[Condemned]] = {}
-        self._later: list[Condemned] = []
+        self._parked: dict[str, dict[Condemned, None]] = {}
+        self._later: dict[Condemned, None] = {}
 
     def __len__(self) -> int:
         return self._waiting
@@ -96,29 +96,36 @@ class Plans:
 
     def later(self, it: Condemned) -> None:
         """The same for a message in memory."""
-        self._later.append(it)
+        self._later[it] = None
 
     def park(self, app: str, it: Condemned) -> None:
-        """Let a message wait until its app has room."""
-        self._parked.setdefault(app, []).append(it)
+        """Let a message wait until its app has room; once, however often it is parked."""
+        self._parked.setdefault(app, {})[it] = None
 
     def parked(self, chosen: Callable[[Condemned], bool]) -> list[Condemned]:
         """Those that are parked, and chosen; they are parked no more."""
         found = [it for waiting in self._parked.values() for it in waiting if chosen(it)]
-        for app, waiting in list(self._parked.items()):
-            self._parked[app] = [it for it in waiting if not chosen(it)]
+        for it in found:
+            for waiting in self._parked.values():
+                waiting.pop(it, None)
         return found
+
+    def forget(self, shard: int) -> None:
+        """Nothing of the shard waits any more."""
+        self.parked(lambda it: it.shard == shard)
+        self._later = {it: None for it in self._later if it.shard != shard}
 
     def go_on(self, has_room: Callable[[str], bool]) -> None:
         """Put back what waited for the registry, and some of what waited for an app that has room now."""
         for app in [app for app in self._parked if has_room(app)]:
-            waiting = self._parked.pop(app)
-            if waiting[UNPARKED_AT_ONCE:]:
-                self._parked[app] = waiting[UNPARKED_AT_ONCE:]
-            for it in waiting[:UNPARKED_AT_ONCE]:
+            waiting = self._parked[app]
+            for it in list(islice(waiting, UNPARKED_AT_ONCE)):
+                del waiting[it]
                 self.put(it)
+            if not waiting:
+                del self._parked[app]
         for it in self._later:
             self.put(it)
         for remembered in self._unread:
             heapq.heappush(self._remembered, remembered)
-        self._later, self._unread = [], []
+        self._later, self._unread = {}, []

@@ -13,7 +13,7 @@ from stream.model import MAX_TOKEN_BYTES, Outcome, Position, Status, Topic
 from stream.service.outbox import Letter
 from stream.state import keys
 from stream.state.shard import Shard
-from tests.service.small_world import RETENTION_MS, SmallWorld
+from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
 
 
 @pytest.fixture
@@ -113,6 +113,34 @@ def test_a_message_never_planned_ends_expired_before_its_bucket_is_dropped(tmp_p
     assert [(r.outcome, r.detail) for r in world.results] == [(Outcome.FAILED, "expired")]
     assert world.desk.done_with(0, bucket)
     world.close()
+
+
+def test_a_parked_message_whose_shard_left_and_came_back_ends_expired_once(tmp_path: Path) -> None:
+    """Work still open ends FAILED, ``expired``: once, whoever held it before."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"], app="stopped")
+    world.violate("m")
+    world.crowd.add("stopped")
+    until_planned(world)
+    world.desk.shard_came(world.shard)
+    world.recall()
+    until_planned(world)
+    world.clock.ms += RETENTION_MS + MINUTE_MS
+    world.desk.expire(world.clock.ms)
+    assert [written.result.detail for written in world.mailbox.written] == ["expired"]
+    world.close()
+
+
+def until_planned(world: SmallWorld) -> None:
+    """Read everything and plan what can be planned; nothing is called."""
+    if world.recall_due:
+        world.recall()
+    for topic in Topic:
+        world.read(topic)
+        world.read_past(topic, 1_000)
+    world.tell()
+    while world.step():
+        pass
 
 
 def test_a_stored_send_that_turns_out_unreadable_is_buried_once_and_each_violation_told(tmp_path: Path) -> None:
