@@ -9,6 +9,7 @@ between messages beyond severity and age.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -149,7 +150,10 @@ class Desk:
     def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The messages into whose packers it has put the send's open places."""
         for it in self._of(shard, digest, stored, now_s):
-            if not it.standing or shard.leaving or it.seen(stored.bucket, batch):
+            if not it.standing or shard.leaving:
+                continue
+            if it.seen(stored.bucket, batch):
+                self._meets(it, stored)
                 continue
             self.docket.reopen(it)
             if it.walk is None or not self._ready(it, shard):
@@ -185,6 +189,14 @@ class Desk:
         if not found:
             self.remembered(shard.number, [(Severity.MEDIUM, timestamp_ms, digest)])
         return found
+
+    def _meets(self, it: Condemned, stored: StoredSend) -> None:
+        """The pass that is running will meet the send; if it waits for the one app that was known, the send may be of
+        another."""
+        if it.walking:
+            with contextlib.suppress(BadRecord, RegistryDown):
+                it.apps.add(self._wire.send_head(stored.value).client_id)
+                self._go_on(it)
 
     # --- when a message may be acted on
 
@@ -245,12 +257,12 @@ class Desk:
         return True
 
     def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
-        """An app that is stopped and has enough planned already lets its messages wait unplanned, others go on."""
-        crowded = self._ways.crowded()
-        if crowded and (app := self._passes.app_of(it, shard)) is not None and not self._ways.has_room(app):
+        """An app that is stopped and has enough planned already lets its messages wait unplanned, where they stand;
+        those that have sends of other apps too, or may have, are walked for these."""
+        if (app := it.only_app) is not None and not self._ways.has_room(app):
             self._plans.park(app, it)
-            return
-        self._walk(it, shard)
+        else:
+            self._walk(it, shard)
 
     def _walk(self, it: Condemned, shard: Shard) -> None:
         if not it.walking and (it.under_way or not it.standing):
@@ -323,7 +335,10 @@ class Desk:
     # --- nothing left to do for now
 
     def _rest(self, it: Condemned) -> None:
-        if it.standing and it.counted and not it.found:
+        if it.standing and it.waits_for:
+            for app in it.waits_for:
+                self._plans.park(app, it)
+        elif it.standing and it.counted and not it.found:
             self._absent.wait(it)
         else:
             self.docket.close(it)
@@ -350,7 +365,7 @@ class Desk:
     def expire(self, now_ms: int) -> None:
         """End what waits for a call though its send or violation has left retention."""
         before_ms = self._sorter.before_ms = now_ms - self._retention_ms
-        for it in self._plans.parked(lambda it: it.first_timestamp_ms < before_ms):
+        for it in self._plans.parked(lambda it: it.unplanned_ms < before_ms):
             if (shard := self.shards.get(it.shard)) is not None and self.docket.has_open(it):
                 self._walk(it, shard)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from copy import deepcopy as copy
 from typing import Final
 
-from stream.model import BadRecord, RegistryDown
 from stream.service.sorting import Sorter
 from stream.service.ways import Ways
 from stream.state.shard import Shard, StoredSend
@@ -70,13 +69,3 @@ class Passes:
         outcome, detail = parcel.fate
         assert outcome is not None
         self._ways.end(parcel, Ending(outcome, rejected=tuple(parcel.rejects), detail=detail))
-
-    def app_of(self, it: Condemned, shard: Shard) -> str | None:
-        """The app of the message's sends, as its first says; None: it has none that can be read now."""
-        if it.app is None:
-            sends = shard.walk(it.digest, shard.new_walk(), 1, 1)
-            try:
-                it.app = self._wire.send_head(sends[0].value).client_id if sends else None
-            except (BadRecord, RegistryDown):
-                return None
-        return it.app

@@ -35,10 +35,12 @@ class Sorter:
         self,
         wire: Wire,
         largest_call: Callable[[str], int],
+        has_room: Callable[[str], bool],
         unreadable: Callable[[Shard, str, StoredSend, BadRecord], None],
     ) -> None:
         self._wire = wire
         self._largest_call = largest_call
+        self._has_room = has_room
         self._unreadable = unreadable
         self.before_ms = 0
         """Sends older than this have left retention."""
@@ -53,24 +55,34 @@ class Sorter:
     def consider(
         self, it: Condemned, shard: Shard, stored: StoredSend, send: Send | BadRecord, marks: list[Mark]
     ) -> None:
-        """Put the send's open places, for each standing violation, into the message's packer."""
+        """Put the send's open places, for each standing violation, into the message's packer; those of an app without
+        room wait for another pass, unless they have left retention."""
         if isinstance(send, BadRecord):
             self._bad(it, shard, stored, marks, send)
             return
         if send.head.message_id != it.message_id:
             return  # another message with the same digest
-        it.found, it.app = True, send.head.client_id
+        it.found = True
+        it.apps.add(send.head.client_id)
         it.matched += len(send.tokens)
-        where = (it.shard, stored.offset, stored.timestamp_ms)
+        where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id)
         for violation in it.standing:
-            if spans := self._open(it, violation, len(send.tokens), where, marks):
+            spans = self._unsettled(it, violation, len(send.tokens), marks)
+            if spans and not room and not self._expired(violation, where):
+                it.postpone(send.head.client_id, stored.bucket, violation)
+            elif spans := self._taken(it, where, spans):
                 self._divide(it, shard, violation, send, where, marks, spans)
 
-    def _open(self, it: Condemned, violation: Violation, places: int, where: Where, marks: list[Mark]) -> list[Span]:
-        """The places neither settled nor under way; they are under way from now on."""
+    @staticmethod
+    def _unsettled(it: Condemned, violation: Violation, places: int, marks: list[Mark]) -> list[Span]:
         name = violation.violation_id
         spans = still_open(places, marks, name, violation.again_ms)
         it.settled[name] = it.settled.get(name, 0) + places - size(spans)
+        return spans
+
+    @staticmethod
+    def _taken(it: Condemned, where: Where, spans: list[Span]) -> list[Span]:
+        """Those that are not under way; they are from now on."""
         if (taken := it.under_way.get(where[1])) and spans:
             kept = without(spans, taken)
             it.wanted = it.wanted or kept != spans  # called under an earlier violation: look again when that has ended
@@ -98,12 +110,15 @@ class Sorter:
     def _fresh(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> None:
         if not send.head.revocable:
             it.packer.put(violation, _NOT_REVOCABLE, send.head, span, where, ())
-        elif min(where[2], max(violation.first_timestamp_ms, violation.again_ms)) < self.before_ms:
+        elif self._expired(violation, where):
             it.packer.put(violation, _EXPIRED, send.head, span, where, ())
         else:
             most = self._largest_call(send.head.client_id)
             for piece in self._callable(it, violation, send, where, span):
                 it.packer.put(violation, CALL, send.head, piece, where, send.tokens, most)
+
+    def _expired(self, violation: Violation, where: Where) -> bool:
+        return min(where[2], violation.latest_ms) < self.before_ms
 
     def _callable(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> Iterable[Span]:
         """The span without the tokens that no call can carry; those are refused here."""

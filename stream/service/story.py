@@ -163,10 +163,9 @@ class Service:
             take_back=calls.take_back,
             lift=calls.lift,
             ready=calls.ready,
-            crowded=calls.crowded,
             has_room=calls.has_room,
         )
-        sorter = Sorter(self.wire, calls.largest_call, lambda *bad: self.settling.late.found(*bad))
+        sorter = Sorter(self.wire, calls.largest_call, calls.has_room, lambda *bad: self.settling.late.found(*bad))
         return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms)
 
     def _new_intake(self, shards: dict[int, Shard]) -> Intake:

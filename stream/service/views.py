@@ -112,7 +112,7 @@ class Views:
         """From memory where it is counted there, else from the store."""
         all_read = self._service.settling.all_read(shard)
         if it is not None and (found is None or _counting(it)):
-            done = it.counted and it.idle and not it.wanted
+            done = it.counted and it.idle and not (it.wanted or it.waits_for)
             return Tally(it.found, it.counted and all_read, *it.totals(violation.violation_id, all_read), done)
         assert found is not None, "what memory has not counted is looked up"
         settled = found.settled.get(violation.violation_id, 0)

@@ -34,7 +34,5 @@ class Ways(NamedTuple):
     """Parcels that belong to another lane from now on, wherever they are: in a lane, waiting for a retry, in flight."""
     ready: Callable[[Severity], int]
     """How many parcels of this severity and above could be called now."""
-    crowded: Callable[[], bool]
-    """Whether some app has so much under way that no more should be planned for it."""
     has_room: Callable[[str], bool]
-    """Whether this app has not."""
+    """Whether this app has not so much under way that no more should be planned for it."""

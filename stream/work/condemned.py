@@ -19,6 +19,8 @@ RESULTS_SLACK_MS: Final = 5 * 60_000
 """Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors
 differ."""
 
+NEVER_MS: Final = float("inf")
+
 
 @dataclass(slots=True)
 class Walk:
@@ -50,7 +52,8 @@ class Condemned:
     """One message with at least one violation."""
 
     __slots__ = (
-        "app",
+        "apps",
+        "apps_known",
         "arrived_s",
         "counted",
         "digest",
@@ -63,6 +66,7 @@ class Condemned:
         "missed",
         "open_parcels",
         "packer",
+        "postponed_ms",
         "queued",
         "said",
         "settled",
@@ -71,6 +75,7 @@ class Condemned:
         "since_ms",
         "standing",
         "under_way",
+        "waits_for",
         "walk",
         "wanted",
     )
@@ -102,8 +107,15 @@ class Condemned:
         """A stored send is known and not counted: the pass to come sees it."""
         self.queued: int | None = None
         """Its turn among the plans, while it waits there."""
-        self.app: str | None = None
-        """The app of the send seen last; most messages have one only."""
+        self.apps: set[str] = set()
+        """Those of its sends that have been seen; most messages have one only."""
+        self.apps_known = False
+        """Whether a pass has seen all of its sends that there were."""
+        self.waits_for: dict[str, int] = {}
+        """Apps that had no room, so that places of theirs are left to a pass to come, and the oldest time bucket of
+        those."""
+        self.postponed_ms = NEVER_MS
+        """When the oldest violation that has such places was asked for last."""
         self.counted = False
         self.walk: Walk | None = None
         """The last pass, or the one that is running."""
@@ -140,6 +152,11 @@ class Condemned:
     # --- passes over the stored sends
 
     @property
+    def only_app(self) -> str | None:
+        """The app of all of its sends; None: it has several, or nobody has seen all of them yet."""
+        return next(iter(self.apps)) if self.apps_known and len(self.apps) == 1 else None
+
+    @property
     def walking(self) -> bool:
         """Whether a pass has begun and not ended."""
         return self.walk is not None and not self.counted
@@ -147,20 +164,34 @@ class Condemned:
     def begin_pass(self, walk: Walk) -> None:
         """Start counting from nothing; only while nothing is under way."""
         self.walk, self.wanted = walk, False
+        self.waits_for, self.postponed_ms = {}, NEVER_MS
         self.matched, self.found, self.counted, self.missed = 0, False, False, False
         self.settled = {each.violation_id: 0 for each in self.standing}
 
     def miss(self) -> None:
         """A send of it was stored and cannot be looked at now."""
         self.wanted = self.missed = True
+        self.apps_known = False
 
     def end_pass(self) -> None:
         """All stored sends have been seen."""
-        self.counted = True
+        self.counted = self.apps_known = True
+
+    def postpone(self, app: str, bucket: int, violation: Violation) -> None:
+        """Places of this app's are left to a pass to come, when it has room."""
+        self.waits_for[app] = min(bucket, self.waits_for.get(app, bucket))
+        self.postponed_ms = min(self.postponed_ms, violation.latest_ms)
+
+    @property
+    def unplanned_ms(self) -> float:
+        """When the oldest violation that has places which are not planned was asked for last, or before that."""
+        return self.first_timestamp_ms if self.wanted or not self.counted else self.postponed_ms
 
     def needs(self, bucket: int) -> bool:
         """Whether sends of this bucket are still to be looked at."""
-        return bool(self.standing) and (self.wanted or self.walk is None or bucket in self.walk.todo)
+        if not self.standing or self.wanted or self.walk is None or bucket in self.walk.todo:
+            return bool(self.standing)
+        return any(oldest <= bucket for oldest in self.waits_for.values())
 
     def seen(self, bucket: int, batch: int) -> bool:
         """Whether the last pass saw, or will see, the send that ``batch`` stored in ``bucket``."""

@@ -47,6 +47,11 @@ class Violation(NamedTuple):
         return self.status is not Status.WITHDRAWN
 
     @property
+    def latest_ms(self) -> int:
+        """When it was asked for last: a violation is as old as that."""
+        return max(self.first_timestamp_ms, self.again_ms)
+
+    @property
     def since_ms(self) -> int:
         """The earlier of its record's time and its detection: results older than that cannot speak of it."""
         return min(self.first_timestamp_ms, self.detected_at_ms)

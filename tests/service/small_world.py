@@ -152,10 +152,9 @@ class SmallWorld:
             take_back=self._take_back,
             lift=self._lift,
             ready=lambda severity: sum(each.severity >= severity for each in self.waiting),
-            crowded=lambda: bool(self.crowd),
             has_room=lambda app: app not in self.crowd,
         )
-        sorter = Sorter(self.wire, lambda app: self.largest, lambda *bad: self.settling.late.found(*bad))
+        sorter = Sorter(self.wire, lambda app: self.largest, ways.has_room, lambda *bad: self.settling.late.found(*bad))
         return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS)
 
     def _new_intake(self) -> Intake:

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from stream.model import MAX_TOKEN_BYTES, Outcome, Position, Status, Topic
+from stream.service import passes
 from stream.service.outbox import Letter
 from stream.state import keys
 from stream.state.shard import Shard
@@ -128,6 +129,84 @@ def test_a_parked_message_whose_shard_left_and_came_back_ends_expired_once(tmp_p
     world.clock.ms += RETENTION_MS + MINUTE_MS
     world.desk.expire(world.clock.ms)
     assert [written.result.detail for written in world.mailbox.written] == ["expired"]
+    world.close()
+
+
+def test_an_app_that_stands_still_holds_up_no_other_of_the_same_message(tmp_path: Path) -> None:
+    """No app starves another, also where one message went out under both; the rest goes on when there is room."""
+    world = SmallWorld(tmp_path)
+    world.crowd.add("stopped")
+    world.send("m", ["a", "b"], app="stopped")
+    world.send("m", ["c"], app="healthy")
+    world.violate("m", "v1")
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert world.called_tokens("m") == [b"c"]
+    assert world.outcomes("m", "v2") == [Outcome.ALREADY_REVOKED]
+    world.send("m", ["d"], app="stopped")
+    world.send("m", ["e"], app="healthy")
+    world.until_quiet()
+    assert world.called_tokens("m") == [b"c", b"e"]
+    assert not any(r.violation_tokens_matched == r.violation_tokens_settled for r in world.results)
+    world.crowd.clear()
+    world.until_quiet()
+    for violation in ("v1", "v2"):
+        assert world.covered("m", violation) == dict.fromkeys(world.places("m"), 1)
+    assert sorted(world.called_tokens("m")) == [b"a", b"b", b"c", b"d", b"e"]
+    assert not world.desk.docket.open
+    world.close()
+
+
+def test_what_an_app_that_stands_still_has_left_ends_expired_place_by_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work still open when its send leaves retention ends ``expired`` before its bucket is dropped, and no sooner."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
+    world = SmallWorld(tmp_path)
+    world.crowd.add("stopped")
+    world.send("m", ["a"], app="stopped")
+    world.send("m", ["b"], app="healthy")
+    world.clock.ms += RETENTION_MS // 2
+    world.send("m", ["c"], app="stopped")
+    world.violate("m")
+    world.until_quiet()
+    world.clock.ms += RETENTION_MS // 2 + RETENTION_MS // 12
+    [bucket] = world.shard.expired_buckets(world.clock.ms - RETENTION_MS)
+    for _ in range(2):
+        world.desk.expire(world.clock.ms)
+        assert not world.desk.done_with(0, bucket), "its result is still to be written"
+        world.until_quiet()
+        world.desk.expire(world.clock.ms)
+        if world.desk.done_with(0, bucket):
+            break
+    world.until_quiet()
+    assert [(r.client_id, r.detail) for r in world.results[1:]] == [("stopped", "expired")]
+    world.crowd.clear()
+    world.until_quiet()
+    assert world.called_tokens("m") == [b"b", b"c"]
+    world.close()
+
+
+def test_a_send_of_another_app_does_not_wait_for_the_one_that_a_long_pass_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... also where it comes while a pass waits halfway, which is to meet it."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
+    world = SmallWorld(tmp_path)
+    for token in "abc":
+        world.send("m", [token], app="stopped")
+    world.violate("m", "v1")
+    world.until_quiet("given up")
+    world.violate("m", "v2")
+    for topic in Topic:
+        world.read(topic)
+    world.tell()
+    world.step()
+    world.crowd.add("stopped")
+    until_planned(world)
+    world.send("m", ["d"], app="healthy")
+    world.until_quiet()
+    assert b"d" in world.called_tokens("m", "v1")
     world.close()
 
 
