@@ -46,6 +46,7 @@ class Chores:
         self.disagreement: str | None = None
         """Why sends and violations do not meet, while their producers use different partitioners."""
         self._desk, self._calls, self._store, self._shards = desk, calls, store, shards
+        self._dropping: set[Shard] = set()
         self._agreement, self._clock, self._retention_ms = agreement, clock, retention_ms
         self._ask_end, self._kick, self._failed = ask_end, kick, failed
 
@@ -91,16 +92,22 @@ class Chores:
         now_ms = self._clock.now_ms()
         self._calls.give_up(now_ms)
         self._desk.expire(now_ms)
-        for shard in list(self._shards.values()):
+        for shard in [each for each in self._shards.values() if each not in self._dropping]:
             expired = shard.expired_buckets(now_ms - self._retention_ms - DROP_MARGIN_MS)
-            for bucket in (each for each in expired if self._desk.done_with(shard.number, each)):
-                loop.run_in_executor(None, self._drop, shard, bucket)
+            if done := [each for each in expired if self._desk.done_with(shard.number, each)]:
+                self._begin_drop(loop, shard, done)
+
+    def _begin_drop(self, loop: asyncio.AbstractEventLoop, shard: Shard, buckets: list[int]) -> None:
+        self._dropping.add(shard)
+        dropped = loop.run_in_executor(None, self._drop, shard, buckets)
+        dropped.add_done_callback(lambda _: self._dropping.discard(shard))
 
     @staticmethod
-    def _drop(shard: Shard, bucket: int) -> None:
+    def _drop(shard: Shard, buckets: list[int]) -> None:
         with contextlib.suppress(UnpushError):
-            shard.drop_bucket(bucket)
-            log.info("bucket_dropped", partition=shard.number, bucket=bucket)
+            for bucket in buckets:
+                shard.drop_bucket(bucket)
+                log.info("bucket_dropped", partition=shard.number, bucket=bucket)
 
     def _flush(self) -> None:
         try:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from stream.model import Outcome, Topic
+from stream.service import chores
 from stream.service.chores import Chores
 from stream.service.clock import Clock
+from stream.state.shard import Shard
 from stream.wire.partitioners import Agreement
 from tests.service.small_world import RETENTION_MS, SmallWorld
 
@@ -18,14 +23,12 @@ class _NoCalls:
         """Nothing waits."""
 
 
-async def test_a_send_older_than_retention_is_never_called_not_even_right_after_the_start(tmp_path: Path) -> None:
-    """A send's record may be old the moment it is read (CreateTime): FAILED, ``expired``, and no call."""
-    world = SmallWorld(tmp_path)
-    chores = Chores(
+def _chores(world: SmallWorld, shards: dict[int, Shard]) -> Chores:
+    return Chores(
         world.desk,
         cast(Any, _NoCalls()),
         world.store,
-        {},
+        shards,
         {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()},
         cast(Clock, world.clock),
         RETENTION_MS,
@@ -33,6 +36,12 @@ async def test_a_send_older_than_retention_is_never_called_not_even_right_after_
         kick=lambda: None,
         failed=lambda error: None,
     )
+
+
+async def test_a_send_older_than_retention_is_never_called_not_even_right_after_the_start(tmp_path: Path) -> None:
+    """A send's record may be old the moment it is read (CreateTime): FAILED, ``expired``, and no call."""
+    world = SmallWorld(tmp_path)
+    chores = _chores(world, {})
     world.send("m", ["a"])
     world.clock.ms += RETENTION_MS + 1
     begun = asyncio.create_task(chores.run())
@@ -42,4 +51,31 @@ async def test_a_send_older_than_retention_is_never_called_not_even_right_after_
     begun.cancel()
     assert [(r.outcome, r.detail) for r in world.results] == [(Outcome.FAILED, "expired")]
     assert world.called_tokens("m") == []
+    world.close()
+
+
+async def test_a_bucket_is_dropped_by_one_thread_only_however_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket full of events takes a while; nobody else begins with it meanwhile."""
+    monkeypatch.setattr(chores, "EVERY_S", 0.001)
+    monkeypatch.setattr(chores, "EXPIRE_EVERY_S", 0.001)
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.until_quiet()
+    world.clock.ms += 2 * RETENTION_MS
+    begun, go_on = list[int](), threading.Event()
+
+    def slow(bucket: int) -> None:
+        begun.append(bucket)
+        go_on.wait(5)
+
+    monkeypatch.setattr(world.shard, "drop_bucket", slow)
+    running = asyncio.create_task(_chores(world, {0: world.shard}).run())
+    await asyncio.sleep(0.1)
+    assert len(begun) == 1
+    go_on.set()
+    await asyncio.sleep(0.1)
+    assert len(begun) > 1, "it is still there: once more"
+    running.cancel()
     world.close()

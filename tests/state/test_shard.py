@@ -356,6 +356,61 @@ def test_events_of_a_message_leave_together_with_the_last_of_them(shard: Shard) 
     assert shard.condemned == set()
 
 
+def test_an_event_that_is_stored_while_its_bucket_is_dropped_stays_with_those_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... also one that comes at the last moment, or one that finds that another stands behind it by then."""
+    store, shard = open_shard(tmp_path)
+    old, both, late = (keys.digest_of(name) for name in (b"old", b"both", b"late"))
+    for digest, offset, hour in ((old, 1, 0), (both, 2, 0), (late, 3, 1)):
+        _add_event(shard, digest, offset, hour)
+    scan_between = store.scan_between
+
+    def last_moment(start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        yield from scan_between(start, end)
+        if start[:1] == b"D":
+            _add_event(shard, late, 4, 0)
+            _add_event(shard, both, 5, 1)
+
+    monkeypatch.setattr(store, "scan_between", last_moment)
+    shard.drop_bucket(shard.bucket(T0_MS))
+    assert [event.offset for event in shard.events(late)] == [3, 4]
+    assert [event.offset for event in shard.events(both)] == [2, 5]
+    assert list(shard.events(old)) == []
+    store.close()
+
+
+def test_dropping_a_bucket_full_of_events_lets_others_write_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for as long as it takes: what is kept is kept a little at a time."""
+    monkeypatch.setattr(shards, "KEPT_AT_ONCE", 3)
+    store, shard = open_shard(tmp_path)
+    digests = [keys.digest_of(b"%d" % number) for number in range(10)]
+    for number, digest in enumerate(digests):
+        _add_event(shard, digest, number, 0)
+        _add_event(shard, digest, 100 + number, 1)
+    write, sizes = store.write, list[int]()
+
+    def counting(puts: list[tuple[bytes, bytes]]) -> None:
+        sizes.append(len(puts))
+        write(puts)
+
+    monkeypatch.setattr(store, "write", counting)
+    shard.drop_bucket(shard.bucket(T0_MS))
+    assert sum(sizes) == 10
+    assert max(sizes) <= 3
+    assert [len(list(shard.events(digest))) for digest in digests] == [2] * 10
+    store.close()
+
+
+def _add_event(shard: Shard, digest: bytes, offset: int, hour: int) -> None:
+    time_ms = T0_MS + hour * HOUR_MS
+    key = keys.stamped(shard.head(b"E", time_ms) + digest, offset, time_ms)
+    shard.condemned.add(digest)
+    shard.add(Topic.VIOLATIONS, [(offset, offset + 1)], [(key, pack_event((), b"%d" % offset))])
+
+
 def test_a_dropped_bucket_takes_its_sends_and_nothing_else(tmp_path: Path) -> None:
     """Old sends leave by whole buckets; the ranges read stay read; nothing of it comes back with the next run."""
     store, shard = open_shard(tmp_path)
