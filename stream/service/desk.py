@@ -207,7 +207,7 @@ class Desk:
         if not self._ready(it, shard):
             self.waits_for_past[it.shard][it] = None
             return
-        self._say_withdrawn(it, shard)
+        self._say_withdrawn(it)
         if it.walking:
             self._go_on(it)
         elif it.wanted and it.standing and not it.under_way:
@@ -343,7 +343,7 @@ class Desk:
         else:
             self.docket.close(it)
 
-    def _say_withdrawn(self, it: Condemned, shard: Shard) -> None:
+    def _say_withdrawn(self, it: Condemned) -> None:
         for violation in it.violations.values():
             if violation.withdrawals:
                 self._ways.say(it, violation, Outcome.WITHDRAWN)
