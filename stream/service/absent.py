@@ -18,7 +18,8 @@ class Absent:
     def __init__(self, not_found_after_s: float) -> None:
         self._after_s = not_found_after_s
         self._turn = count()
-        self._heap: list[tuple[float, int, Condemned]] = []
+        self._heaps: dict[int, list[tuple[float, int, Condemned]]] = {}
+        """By shard."""
         self._waiting: set[Condemned] = set()
 
     def wait(self, it: Condemned) -> None:
@@ -32,12 +33,17 @@ class Absent:
 
     def _push(self, it: Condemned, due_s: float) -> None:
         self._waiting.add(it)
-        heapq.heappush(self._heap, (due_s, next(self._turn), it))
+        heapq.heappush(self._heaps.setdefault(it.shard, []), (due_s, next(self._turn), it))
 
-    def due(self, now_s: float) -> Iterator[Condemned]:
-        """Those whose time is over; they wait no more."""
-        while self._heap and self._heap[0][0] <= now_s:
-            it = heapq.heappop(self._heap)[2]
+    def forget(self, shard: int) -> None:
+        """Nothing of the shard waits any more."""
+        self._waiting.difference_update(it for _, _, it in self._heaps.pop(shard, []))
+
+    def due(self, shard: int, now_s: float) -> Iterator[Condemned]:
+        """Those of a shard whose time is over; they wait no more."""
+        heap = self._heaps.get(shard, [])
+        while heap and heap[0][0] <= now_s:
+            it = heapq.heappop(heap)[2]
             self._waiting.discard(it)
             if it.arrived_s + self._after_s > now_s:
                 self.wait(it)  # another violation came meanwhile

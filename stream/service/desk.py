@@ -33,6 +33,8 @@ PARCELS_A_MESSAGE: Final = 128
 PARCELS_READY: Final = 256
 """Nor does a lane: what is planned holds its tokens in memory."""
 
+NEVER_S: Final = float("-inf")
+
 
 class Desk:
     """See the module's words."""
@@ -63,6 +65,7 @@ class Desk:
         self.waits_for_past.pop(number, None)
         self.docket.forget(number)
         self._plans.forget(number)
+        self._absent.forget(number)
         self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
 
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
@@ -351,9 +354,13 @@ class Desk:
     def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:
         """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it
         came."""
-        for it in self._absent.due(now_s):
-            shard = self.shards.get(it.shard)
-            if shard is None or it.found or not it.standing or not self.docket.has_open(it):
+        for shard in self.shards.values():
+            if can_tell(shard, NEVER_S):  # else of none that waits there: during a restore these may be very many
+                self._missing(shard, now_s, can_tell)
+
+    def _missing(self, shard: Shard, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:
+        for it in self._absent.due(shard.number, now_s):
+            if it.found or not it.standing or not self.docket.has_open(it):
                 continue
             if not it.idle or not can_tell(shard, it.arrived_s):
                 self._absent.again(it, now_s)

@@ -12,6 +12,7 @@ import pytest
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
 from stream.service import desk, passes
 from stream.service.intake import BESIDE, HEADS_READ
+from stream.state.shard import Shard
 from stream.work.condemned import Condemned, Walk
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld, condemned
 
@@ -607,6 +608,26 @@ def test_a_second_violation_waits_its_own_time_before_not_found(world: SmallWorl
     world.clock.ms += 15_000
     world.desk.missing(world.clock.monotonic_s(), lambda shard, arrived_s: True)
     assert [each.result.violation_id for each in world.mailbox.written if each.result.violation_id == "v2"] == []
+
+
+def test_while_a_shard_can_tell_of_nothing_no_message_of_it_is_asked_about(world: SmallWorld) -> None:
+    """NOT_FOUND waits for reading to catch up; however many wait, the loop does not look at each again and again."""
+    for number in range(20):
+        world.violate(f"m-{number}")
+    _hears(world)
+    while world.step():
+        pass
+    world.clock.ms += 120_000
+    asked = list[float]()
+
+    def unread(shard: Shard, arrived_s: float) -> bool:
+        asked.append(arrived_s)
+        return False
+
+    world.desk.missing(world.clock.monotonic_s(), unread)
+    assert len(asked) == 1
+    world.until_quiet()
+    assert len(world.results) == 20
 
 
 def test_not_found_is_said_once_also_over_a_restart(tmp_path: Path) -> None:
