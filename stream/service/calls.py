@@ -165,12 +165,8 @@ class Calls:
             return self._lanes.size
         return self._lanes.ready(severity, self._allowed())
 
-    def crowded(self) -> bool:
-        """Whether some app has enough under way."""
-        return bool(self._crowd) or (bool(self._heavy) and not all(map(self._allowed(), self._heavy)))
-
     def has_room(self, app: str) -> bool:
-        """Whether this app has not."""
+        """Whether more should be planned for an app: it has not enough under way."""
         return app not in self._crowd and (app not in self._heavy or self._allowed()(app))
 
     def largest_call(self, app: str) -> int:
