@@ -206,7 +206,7 @@ def test_brokers_that_call_themselves_by_an_unknown_name_are_the_reason_given(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best-known trap of Kafka in containers: the first answer comes, nothing after it."""
-    monkeypatch.setattr(cluster, "ANSWER_WITHIN_S", 1.5)
+    monkeypatch.setattr(cluster, "ANSWER_WITHIN_S", 5.0)
     with ApacheKafka(properties={"advertised.listeners": "PLAINTEXT://kafka.invalid:9092"}) as strange:
         monkeypatch.setenv("UNPUSH__KAFKA__BOOTSTRAP_SERVERS", strange.bootstrap_servers)
         assert main(["topics", "-c", str(file)]) == 1
