@@ -46,7 +46,7 @@ class Desk:
         self._wire = wire
         self._sorter = sorter
         self._ways = ways
-        self._passes = Passes(wire, sorter, ways)
+        self._passes = Passes(sorter, ways)
         self._retention_ms = retention_ms
         self._plans = Plans()
         self._absent = Absent(not_found_after_s)

@@ -137,16 +137,16 @@ class Intake:
         if not messages:
             shard.add(Topic.SENDS, [(start, end)])
             return
-        self._observe(shard, cast("list[bytes]", names))
+        self._observe(Topic.SENDS, shard, cast("list[bytes]", names))
         digests = list(map(keys.digest_of, cast("list[bytes]", names)))
         batch = Batch(_offsets(messages), _times(messages, self._by_time), b"".join(digests), records)
         self._store_sends(shard, digests, batch, (start, end))
 
-    def _observe(self, shard: Shard, names: list[bytes]) -> None:
+    def _observe(self, topic: Topic, shard: Shard, names: list[bytes]) -> None:
         """Some keys of a run until the window is full, then one of each run: enough to see a change, and no more."""
-        agreement = self.agreement[Topic.SENDS]
+        agreement = self.agreement[topic]
         step = max(1, len(names) // ENOUGH_KEYS) if agreement.keys < WINDOW_KEYS else len(names)
-        with self._observing:  # two readers
+        with self._observing:  # of each topic there are two readers
             for name in names[::step]:
                 agreement.observe(name, shard.number, self._partitions)
 
@@ -192,8 +192,7 @@ class Intake:
             digest = keys.digest_of(event.event.message_id.encode())
             prefix = shard.head(b"E", event.timestamp_ms) + digest
             if prefix not in beside:
-                fresh = shard.recalled and digest not in shard.condemned
-                beside[prefix] = [] if fresh else self._beside(shard, digest, event.timestamp_ms)
+                beside[prefix] = self._beside(shard, digest, event.timestamp_ms)
             if needless(event, beside[prefix]):
                 continue
             beside[prefix].append(event)
@@ -205,12 +204,11 @@ class Intake:
         came = []
         # What the loop sees when it hears of them may be later: by then the past, with results of theirs, may be read.
         perhaps_known = not (shard.recalled and shard.past_is_read)
-        for digest, (message, event) in zip(digests, kept, strict=True):
+        for digest, (_, event) in zip(digests, kept, strict=True):
             came.append((digest, event, perhaps_known or digest in shard.condemned))
             shard.condemned.add(digest)
-            with self._observing:
-                self.agreement[Topic.VIOLATIONS].observe(message.key() or b"", shard.number, self._partitions)
         if came:
+            self._observe(Topic.VIOLATIONS, shard, [message.key() or b"" for message, _ in kept])
             self._to_loop.events(shard.number, came)
 
     def _beside(self, shard: Shard, digest: bytes, timestamp_ms: int) -> list[Event]:

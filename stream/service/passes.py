@@ -13,7 +13,6 @@ from typing import Final
 from stream.service.sorting import Sorter
 from stream.service.ways import Ways
 from stream.state.shard import Shard, StoredSend
-from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
 from stream.work.endings import Ending
 from stream.work.packing import CALL, Parcel
@@ -25,8 +24,8 @@ CHUNK_BYTES: Final = 4 << 20
 class Passes:
     """See the module's words."""
 
-    def __init__(self, wire: Wire, sorter: Sorter, ways: Ways) -> None:
-        self._wire, self._sorter, self._ways = wire, sorter, ways
+    def __init__(self, sorter: Sorter, ways: Ways) -> None:
+        self._sorter, self._ways = sorter, ways
 
     def go_on(self, it: Condemned, shard: Shard) -> bool:
         """Walk a chunk further, or begin. True: all stored sends have been seen. Raises RegistryDown."""
