@@ -27,14 +27,16 @@ class Pulse:
     def __init__(self) -> None:
         self._received = 0
         self._silent_since_s: float | None = None
+        self._looked_s = 0.0
         self._trouble = "they do not say why"
 
     def look(self, statistics: str, now_s: float) -> None:
         """The client's statistics, at regular times; ``now_s`` is monotonic."""
         received: int = orjson.loads(statistics)["rx"]
+        frozen, self._looked_s = now_s - self._looked_s >= SILENT_S, now_s
         if received != self._received:
             self._received, self._silent_since_s = received, None
-        elif self._silent_since_s is None:
+        elif self._silent_since_s is None or frozen:
             self._silent_since_s = now_s
 
     def trouble(self, error: KafkaError) -> None:
@@ -43,8 +45,9 @@ class Pulse:
             self._trouble = _AFTER_A_WHILE.sub("", error.str())
 
     def why(self, now_s: float) -> str | None:
-        """The sentence for people; None: somebody answers, or has done so not long ago."""
+        """The sentence for people; None: somebody answers, or has done so not long ago. A time without looks is no
+        silence: then nobody could have heard an answer."""
         since_s = self._silent_since_s
-        if since_s is None or now_s - since_s < SILENT_S:
+        if since_s is None or self._looked_s - since_s < SILENT_S:
             return None
         return f"no broker has answered for {now_s - since_s:.0f} s: {self._trouble}"

@@ -64,6 +64,10 @@ def test_a_process_that_was_frozen_does_not_take_it_for_silence() -> None:
     heart.look(statistics(7), 0)
     heart.look(statistics(7), 1_000)
     assert heart.why(1_000) is None
+    heart.look(statistics(7), 1_005)
+    assert heart.why(2_000) is None, "nobody looked"
+    heart.look(statistics(7), 2_000)
+    assert heart.why(2_000) is None, "nor did those follow each other"
 
 
 def wait_until(true: Callable[[], bool], within_s: float = 40.0) -> None:
