@@ -22,7 +22,7 @@ from confluent_kafka import KafkaError, Message
 
 from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
 from stream.service.ledger import entries
-from stream.service.letters import Letters
+from stream.service.letters import Letters, told
 from stream.service.outbox import Letter
 from stream.service.ways import ArrivedSend
 from stream.state import keys
@@ -292,14 +292,7 @@ class Intake:
 
     def _say(self, at: Position, error: BadRecord) -> None:
         self.dead[at.topic, error.reason.value] = self.dead.get((at.topic, error.reason.value), 0) + 1
-        log.warning(
-            "dead_letter",
-            topic=at.topic,
-            partition=at.partition,
-            offset=at.offset,
-            reason=error.reason.value,
-            why=str(error),
-        )
+        told(at, error)
 
 
 def _condemned(shard: Shard, digests: list[bytes], batch: Batch, number: int) -> Iterator[ArrivedSend]:

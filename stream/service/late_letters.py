@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from stream.model import BadRecord, Position
+from stream.service.letters import told
 from stream.service.outbox import Letter, Outbox
 from stream.state.shard import Shard, StoredSend
 from stream.wire.dead_letters import headers
@@ -64,14 +65,7 @@ class LateLetters:
         if (shard, stored.offset) in self._late:
             return
         position = Position(self._topic, shard.number, stored.offset, stored.timestamp_ms)
-        log.warning(
-            "dead_letter",
-            topic=position.topic,
-            partition=position.partition,
-            offset=position.offset,
-            reason=error.reason.value,
-            why=str(error),
-        )
+        told(position, error)
         late = _Late(shard, position, message_id.encode(), stored.value, error, [])
         self._late[shard, stored.offset] = self._headless[position] = late
         self._ask()

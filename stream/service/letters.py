@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
 from confluent_kafka import KafkaError
 
 from stream.kafka.reading import DeadLettersDown
-from stream.model import Position
+from stream.model import BadRecord, Position
 from stream.service.outbox import TOO_LARGE, Letter
 
 WAIT_S: Final = 0.5
@@ -25,6 +26,8 @@ partition stands still after that, and its thread goes on with others."""
 
 LARGE_AGAIN_S: Final = 10.0
 """A megabyte that is refused is not sent twice a second until somebody raises the topic's bound."""
+
+log = structlog.get_logger(__name__)
 
 Send = Callable[[Letter, Callable[[KafkaError | None], None]], None]
 
@@ -127,6 +130,18 @@ class Letters:
                 self._changed.notify_all()
 
         self._send(letter, done)
+
+
+def told(at: Position, error: BadRecord) -> None:
+    """Say of a bad record, once, where it stands and what is wrong with it."""
+    log.warning(
+        "dead_letter",
+        topic=at.topic,
+        partition=at.partition,
+        offset=at.offset,
+        reason=error.reason.value,
+        why=str(error),
+    )
 
 
 def _for_its_size(error: KafkaError | None) -> bool:
