@@ -21,6 +21,8 @@ _WORD_BYTES: Final = 8
 _LAST_WORDS: Final = 2
 """Mostly the ends of tokens tell them apart, and reading two words of each is a third of the price."""
 _BEFORE: Final = b'","'
+_FRONT, _BACK = 40, 8
+"""Room for what stands around the tokens in a request: it need not be copied to be sent."""
 _FACTORS: Final = np.frombuffer(secrets.token_bytes(LONGEST + _WORD_BYTES), dtype="<u8") | np.uint64(1)
 """Odd and random, so that nobody can write tokens that look alike."""
 
@@ -28,11 +30,12 @@ _FACTORS: Final = np.frombuffer(secrets.token_bytes(LONGEST + _WORD_BYTES), dtyp
 class TokenBlock(Sequence[bytes]):
     """Printable ASCII tokens of one ``length``, in order, repeats kept. Made by :func:`block_of`; never changes."""
 
-    __slots__ = ("_rows", "length")
+    __slots__ = ("_around", "_rows", "length")
 
-    def __init__(self, rows: np.ndarray) -> None:
-        """A row a token: what parts it from the one before in JSON, and its bytes."""
-        self._rows = rows
+    def __init__(self, rows: np.ndarray, around: np.ndarray | None = None) -> None:
+        """A row a token: what parts it from the one before in JSON, and its bytes. ``around``: the memory they lie in,
+        if there is room before and behind all of them."""
+        self._rows, self._around = rows, around
         self.length = rows.shape[1] - len(_BEFORE)
 
     def __repr__(self) -> str:
@@ -48,6 +51,8 @@ class TokenBlock(Sequence[bytes]):
     def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
         if isinstance(place, int):
             return self._rows[place, len(_BEFORE) :].tobytes()
+        if place.indices(len(self)) == (0, len(self), 1):
+            return self  # with what lies around it
         return TokenBlock(self._rows[place]) if place.step in (None, 1) else tuple(self)[place]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -60,9 +65,16 @@ class TokenBlock(Sequence[bytes]):
     def __hash__(self) -> int:
         return hash(tuple(self))
 
-    def json(self) -> memoryview:
-        """What stands in a JSON array between its first quote and its last."""
-        return self._flat()[len(_BEFORE) :]
+    def json(self, before: bytes, behind: bytes) -> bytes | memoryview:
+        """What stands in a JSON array between its first quote and its last, with that around it. What one call gave is
+        no longer true after another with other words."""
+        if self._around is None or len(before) > _FRONT + len(_BEFORE) or len(behind) > _BACK:
+            return b"".join((before, self._flat()[len(_BEFORE) :], behind))
+        first, end = _FRONT + len(_BEFORE) - len(before), _FRONT + self._rows.size + len(behind)
+        whole = memoryview(self._around)  # type: ignore[arg-type]  # an array is a buffer
+        whole[first : first + len(before)] = before
+        whole[end - len(behind) : end] = behind
+        return whole[first:end]
 
     def _flat(self) -> memoryview:
         return memoryview(self._rows.reshape(-1))  # type: ignore[arg-type]  # an array is a buffer
@@ -88,10 +100,11 @@ def block_of(data: bytes, at: int, count: int, before: int, length: int) -> Toke
     end = at + count * (before + length)
     if data.find(b'"', at, end) >= 0 or data.find(b"\\", at, end) >= 0:  # perhaps before a token: a tuple will do then
         return None
-    rows = np.empty((count, len(_BEFORE) + length), np.uint8)
+    around = np.empty(_FRONT + count * (len(_BEFORE) + length) + _BACK, np.uint8)
+    rows = around[_FRONT : len(around) - _BACK].reshape(count, -1)
     rows[:, : len(_BEFORE)] = np.frombuffer(_BEFORE, np.uint8)
     rows[:, len(_BEFORE) :] = np.frombuffer(data, np.uint8, end - at, at).reshape(count, -1)[:, before:]
-    return TokenBlock(rows) if rows.view(np.int8).min() >= 0x20 else None  # beyond ASCII it is negative
+    return TokenBlock(rows, around) if rows.view(np.int8).min() >= 0x20 else None  # beyond ASCII it is negative
 
 
 def all_distinct(tokens: Sequence[bytes]) -> bool:

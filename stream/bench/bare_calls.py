@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> None:
     """The process."""
     mode, url, key_file, count, tokens, in_flight = arguments
     named = [token(place) for place in range(int(tokens))]
-    bodies = [encode_body(number, named) for number in range(int(count))]
+    bodies = [bytes(encode_body(number, named)) for number in range(int(count))]
     authorization = Bearer(load_key(Path(key_file)), time.time()).header(time.time())
     client = raw if mode == "raw" else with_aiohttp
     calling = client(url, authorization, bodies, int(in_flight))

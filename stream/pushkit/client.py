@@ -44,14 +44,14 @@ def pooled_session(timeout_s: float, max_connections: int) -> aiohttp.ClientSess
     )
 
 
-def encode_body(notify_id: int, tokens: Sequence[bytes]) -> bytes:
-    """The request's JSON, to be kept for retries. Never raises.
+def encode_body(notify_id: int, tokens: Sequence[bytes]) -> bytes | memoryview:
+    """The request's JSON, to be sent before another is made of the same tokens. Never raises.
 
     Its size is 23 bytes, the id's digits, and each token's length + 3: exactly, unless a token holds a quote, a
     backslash (one byte more each) or a control character (five more). A byte that is not UTF-8 goes out as U+FFFD.
     """
     if isinstance(tokens, TokenBlock):
-        return b"".join((b'{"notifyId":%d,"token":["' % notify_id, tokens.json(), b'"]}'))
+        return tokens.json(b'{"notifyId":%d,"token":["' % notify_id, b'"]}')
     if tokens and _needs_no_escape(b"".join(tokens)):
         return b"".join((b'{"notifyId":%d,"token":["' % notify_id, b'","'.join(tokens), b'"]}'))
     return orjson.dumps({"notifyId": notify_id, "token": [token.decode("utf-8", "replace") for token in tokens]})
@@ -91,7 +91,7 @@ class PushKit:
         client_id: str,
         push_type: int,
         authorization: str,
-        body: bytes,
+        body: bytes | memoryview,
         tokens: Sequence[bytes],
         traceparent: str | None = None,
         tracestate: str | None = None,
@@ -115,7 +115,9 @@ class PushKit:
             reply = no_reply(_trouble(error))
         return reply._replace(calls=2)
 
-    async def _call(self, url: URL, headers: CIMultiDict[str], body: bytes, tokens: Sequence[bytes]) -> Reply:
+    async def _call(
+        self, url: URL, headers: CIMultiDict[str], body: bytes | memoryview, tokens: Sequence[bytes]
+    ) -> Reply:
         reply = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
         found = reply.headers
         length = found.get(hdrs.CONTENT_LENGTH)

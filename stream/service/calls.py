@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 class Gateway(Protocol):
     """Push Kit, or the dry run that stands in for it."""
 
-    async def revoke(self, app: App, parcel: Parcel, body: bytes) -> Reply:
+    async def revoke(self, app: App, parcel: Parcel, body: bytes | memoryview) -> Reply:
         """One call; never raises."""
 
 
@@ -253,7 +253,7 @@ class Calls:
         else:
             await self._call(self._gateway, parcel, app, body)
 
-    def _body(self, parcel: Parcel, app: App) -> bytes | None:
+    def _body(self, parcel: Parcel, app: App) -> bytes | memoryview | None:
         """The request's body; None where the parcel is too large for one call and was cut."""
         if len(parcel.tokens) > app.largest_call:
             self.cut(parcel, app.largest_call)
@@ -264,7 +264,7 @@ class Calls:
             return None
         return body
 
-    async def _call(self, gateway: Gateway, parcel: Parcel, app: App, body: bytes) -> None:
+    async def _call(self, gateway: Gateway, parcel: Parcel, app: App, body: bytes | memoryview) -> None:
         parcel.attempts += 1
         parcel.tried = True
         self.in_flight.add(parcel)

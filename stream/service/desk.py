@@ -174,7 +174,7 @@ class Desk:
     def _of(self, shard: Shard, digest: bytes, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
         try:
-            message_id = self._wire.send_head(stored.value).message_id
+            message_id = self._wire.send_head(stored.held, stored.at).message_id
         except (BadRecord, RegistryDown):
             yield from self._headless(shard, digest, stored.timestamp_ms)
             return
@@ -198,7 +198,7 @@ class Desk:
         another."""
         if it.walking:
             with contextlib.suppress(BadRecord, RegistryDown):
-                it.apps.add(self._wire.send_head(stored.value).client_id)
+                it.apps.add(self._wire.send_head(stored.held, stored.at).client_id)
                 self._go_on(it)
 
     # --- when a message may be acted on

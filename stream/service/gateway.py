@@ -64,7 +64,7 @@ class KeyedPushKit:
         self._keys = keys
         self._clock = clock
 
-    async def revoke(self, app: App, parcel: Parcel, body: bytes) -> Reply:
+    async def revoke(self, app: App, parcel: Parcel, body: bytes | memoryview) -> Reply:
         """One call; a refused JWT is renewed and the call sent once more. Never raises."""
         bearer = self._keys.of(app.client_id)
         assert bearer is not None, "an app without a key is held"
@@ -77,7 +77,7 @@ class KeyedPushKit:
             reply = reply._replace(calls=first.calls + reply.calls)
         return reply
 
-    async def _send(self, app: App, parcel: Parcel, body: bytes, authorization: str) -> Reply:
+    async def _send(self, app: App, parcel: Parcel, body: bytes | memoryview, authorization: str) -> Reply:
         trace = (
             {name: value.decode("latin-1") for name, value in parcel.violation.trace} if parcel.violation.trace else {}
         )

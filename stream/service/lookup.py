@@ -120,7 +120,7 @@ class Lookup:
 
     def _send(self, stored: StoredSend) -> Send | None:
         try:
-            return self._wire.send(stored.value)
+            return self._wire.send(stored.held, stored.at)
         except BadRecord:
             return None
 

@@ -48,7 +48,7 @@ class Sorter:
     def read(self, stored: StoredSend) -> Send | BadRecord:
         """The send, or what is wrong with it. Raises RegistryDown."""
         try:
-            return self._wire.send(stored.value)
+            return self._wire.send(stored.held, stored.at)
         except BadRecord as error:
             return error
 

@@ -17,7 +17,7 @@ import structlog
 from stream.model import StartError, StoreCorrupt
 from stream.state.store import Store
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of keys and values; another one is moved aside and built anew."""
 BUCKETS: Final = 12
 """Time buckets per retention: a violation seeks in each, so few; each leaves as a whole, so not too few."""

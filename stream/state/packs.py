@@ -6,7 +6,7 @@ starts, counted from the start of the batch's first), then come the records as t
 its bucket and offset; no pack has sends of two *stretches* of 64 offsets, so that RocksDB's filters know which files
 may hold it. Not promised: that packs are full: a batch, a stretch and a bucket end one.
 
-A large record lies alone under a kind of key of its own, in a blob file, and ends with a *seal*, which a reader
+A large record lies alone under a kind of key of its own, in a blob file, and begins with a *seal*, which a reader
 verifies: RocksDB verifies such values with a CRC32C that takes five times as long as reading them.
 """
 
@@ -85,7 +85,7 @@ def packs(shard: int, bucket: int, batch: Batch) -> Iterator[Put]:
         if end - at > 1 or last - first < BLOB_MIN_BYTES:
             yield keys.name(small, batch.offsets[at]), b"".join(pieces)
         else:
-            yield keys.name(large, batch.offsets[at]), b"".join((*pieces, _seal(pieces)))
+            yield keys.name(large, batch.offsets[at]), b"".join((_seal(pieces), *pieces))
 
 
 def _seal(pieces: Sequence[bytes | memoryview]) -> bytes:
@@ -97,8 +97,8 @@ def _seal(pieces: Sequence[bytes | memoryview]) -> bytes:
 
 def unsealed(value: bytes) -> memoryview:
     """The pack of a large send. Raises StoreCorrupt where it is not what was written."""
-    pack = memoryview(value)[:-_SEAL_BYTES]
-    if xxhash.xxh3_64_digest(pack) != value[-_SEAL_BYTES:]:
+    pack = memoryview(value)[_SEAL_BYTES:]
+    if xxhash.xxh3_64_digest(pack) != value[:_SEAL_BYTES]:
         raise StoreCorrupt("a stored send is not what was written")
     return pack
 
@@ -112,22 +112,26 @@ class Finder:
         """What is stored later may not be found."""
         self._small, self._large = keys.head(b"S", shard, bucket), keys.head(b"L", shard, bucket)
         self._store, self._up_to = store, store.seeker()
-        self._pack: bytes | memoryview = b""
+        self._pack = b""
 
-    def find(self, offset: int) -> tuple[int, bytes] | None:
-        """Time and record of a send, or None. Raises StoreCorrupt."""
-        send = find(self._pack, offset) if self._pack else None
-        if send is None and (pack := self._pack_of(offset)) is not None:
-            self._pack = pack
-            send = find(pack, offset)
-        return None if send is None else (send.timestamp_ms, bytes(self._pack[send.start : send.end]))
-
-    def _pack_of(self, offset: int) -> bytes | memoryview | None:
-        pair = self._up_to(keys.name(self._small, offset))
-        if pair is not None and find(pair[1], offset) is not None:
-            return pair[1]
+    def find(self, offset: int) -> tuple[int, bytes, int] | None:
+        """Record time of a send, bytes that end with its record, and where in them it begins; None: it is not there.
+        Raises StoreCorrupt."""
+        if (send := self._in_pack(offset)) is not None:
+            return send.timestamp_ms, self._pack[send.start : send.end], 0
         value = self._store.get_sealed(keys.name(self._large, offset))
-        return None if value is None else unsealed(value)
+        send = find(unsealed(value), offset) if value is not None else None
+        return None if send is None or value is None else (send.timestamp_ms, value, _SEAL_BYTES + send.start)
+
+    def _in_pack(self, offset: int) -> Packed | None:
+        """A small send, in the pack at hand or the one that is at hand from now on."""
+        if self._pack and (send := find(self._pack, offset)) is not None:
+            return send
+        pair = self._up_to(keys.name(self._small, offset))
+        if pair is None or (send := find(pair[1], offset)) is None:
+            return None
+        self._pack = pair[1]
+        return send
 
 
 def _rows(batch: Batch) -> np.ndarray:

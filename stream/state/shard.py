@@ -49,7 +49,15 @@ class StoredSend(NamedTuple):
     bucket: int
     offset: int
     timestamp_ms: int
-    value: bytes
+    held: bytes
+    """Ends with the record as it came."""
+    at: int = 0
+    """Where in it the record begins: a large one is not copied to be looked at."""
+
+    @property
+    def value(self) -> bytes:
+        """The record as it came."""
+        return self.held[self.at :]
 
 
 class StoredEvent(NamedTuple):
@@ -270,7 +278,7 @@ class Shard:
             fitting = max(1, (most_bytes - size) // walk.mean_bytes)
             some = self._read(bucket, self._next(digest, walk, min(most - len(found), fitting)))
             found += some
-            size += sum(len(send.value) for send in some)
+            size += sum(len(send.held) for send in some)
             walk.mean_bytes = max(64, size // max(1, len(found))) if found else walk.mean_bytes
         return found
 

@@ -25,7 +25,8 @@ CONFLUENT_HEADER_BYTES: Final = 5
 
 
 def header_of(value: bytes) -> bytes:
-    """The bytes that name the record's schema. Raises BadRecord ``wire_format``."""
+    """The bytes that name the schema of the record, of which so many may be given as the longer header has. Raises
+    BadRecord ``wire_format``."""
     if value.startswith(SINGLE_OBJECT) and len(value) >= SINGLE_OBJECT_HEADER_BYTES:
         return value[:SINGLE_OBJECT_HEADER_BYTES]
     if value.startswith(CONFLUENT) and len(value) >= CONFLUENT_HEADER_BYTES:
@@ -56,12 +57,13 @@ class Readers(Generic[T]):
         self._present = header(present(name))
         self._by_header: dict[bytes, tuple[Reader[T], int]] = {self._present: (ours, len(self._present))}
 
-    def read(self, value: bytes) -> T:
-        """The record, valid. Raises BadRecord, RegistryDown; nothing else, whatever the bytes."""
-        found = self._by_header.get(value[:SINGLE_OBJECT_HEADER_BYTES])
-        reader, at = found if found is not None else self._find(header_of(value))
+    def read(self, value: bytes, at: int = 0) -> T:
+        """The record from ``at`` on, valid. Raises BadRecord, RegistryDown; nothing else, whatever the bytes."""
+        begin = value[at : at + SINGLE_OBJECT_HEADER_BYTES]
+        found = self._by_header.get(begin)
+        reader, length = found if found is not None else self._find(header_of(begin))
         try:
-            return reader(value, at)
+            return reader(value, at + length)
         except BadRecord:
             raise
         except Exception as error:  # noqa: BLE001 fastavro has no exception of its own; hostile bytes find all others

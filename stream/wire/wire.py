@@ -58,13 +58,15 @@ class Wire:
             _require_key(key, self.send(value).head.message_id)
             self._looks.learn(value)
 
-    def send_head(self, value: bytes) -> SendHead:
-        """What precedes the tokens, which are neither read nor checked. Raises BadRecord, RegistryDown."""
-        return self._heads.read(value)
+    def send_head(self, value: bytes, at: int = 0) -> SendHead:
+        """What precedes the tokens, which are neither read nor checked; the record begins at ``at``. Raises BadRecord,
+        RegistryDown."""
+        return self._heads.read(value, at)
 
-    def send(self, value: bytes) -> Send:
-        """The whole send, checked to its last byte, its key apart. Raises BadRecord, RegistryDown."""
-        return self._sends.read(value)
+    def send(self, value: bytes, at: int = 0) -> Send:
+        """The whole send that begins at ``at``, checked to its last byte, its key apart. Raises BadRecord,
+        RegistryDown."""
+        return self._sends.read(value, at)
 
     def violation(self, key: bytes | None, value: bytes | None) -> ViolationEvent:
         """One event. Raises BadRecord, RegistryDown."""

@@ -74,7 +74,7 @@ class Office:
         )
         self.workers = [asyncio.create_task(self.calls.work()) for _ in range(settings.max_in_flight)]
 
-    async def revoke(self, app: App, parcel: Parcel, body: bytes) -> Reply:
+    async def revoke(self, app: App, parcel: Parcel, body: bytes | memoryview) -> Reply:
         assert len(body) <= 512_000
         self.left.append((self.clock.s, parcel))
         self.flying += 1
@@ -351,7 +351,7 @@ async def test_an_app_whose_calls_hang_leaves_room_for_the_others(clock: TurnedC
     """No severity and no app starves another: not even where every call of the more severe takes all its time."""
     office = Office(clock, replace(SETTINGS, max_in_flight=8))
 
-    async def revoke(app: App, parcel: Parcel, body: bytes) -> Reply:
+    async def revoke(app: App, parcel: Parcel, body: bytes | memoryview) -> Reply:
         if app.client_id == "hanging":
             await asyncio.sleep(3)
             return Reply(Verdict.RETRY, detail="timeout")

@@ -269,7 +269,7 @@ def test_an_event_behind_one_that_cannot_be_read_now_is_not_forgotten(
     assert world.outcomes("m") == [Outcome.WITHDRAWN, Outcome.REVOKED]
 
 
-def _down(_: bytes) -> NoReturn:
+def _down(_: bytes, at: int = 0) -> NoReturn:
     raise RegistryDown("no answer")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import perf_counter
@@ -395,7 +395,7 @@ def test_another_writers_records_are_read_right_or_refused_whatever_is_done_to_t
         @given(records.sends, records.events, records.results, st.integers(0, 80), st.binary(max_size=3))
         def holds(send: Send, event: ViolationEvent, result: RevokeResult, at: int, damage: bytes) -> None:
             fields = records.send_fields(send), records.event_fields(event), records.result_fields(result)
-            reads = wire.send, wire.stored_violation, wire.result
+            reads: tuple[Callable[[bytes], object], ...] = (wire.send, wire.stored_violation, wire.result)
             for name, each, read, expected in zip(TOPICS, fields, reads, (send, event, result), strict=True):
                 value = confluent(ids[name], foreign[name], each | {"channel": "x"})
                 assert read(value) == expected
