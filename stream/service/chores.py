@@ -13,6 +13,7 @@ from stream.model import StoreCorrupt, StoreStalled, Topic, UnpushError
 from stream.service.calls import Calls
 from stream.service.clock import Clock
 from stream.service.desk import Desk
+from stream.service.restoring import Restoring
 from stream.state.shard import EVERYTHING, Shard
 from stream.state.store import Store
 from stream.wire.partitioners import Agreement, disagree
@@ -38,6 +39,7 @@ class Chores:
         agreement: Mapping[Topic, Agreement],
         clock: Clock,
         retention_ms: int,
+        restoring: Restoring,
         *,
         ask_end: Callable[[tuple[Topic, int]], None],
         kick: Callable[[], None],
@@ -48,6 +50,7 @@ class Chores:
         self._desk, self._calls, self._store, self._shards = desk, calls, store, shards
         self._dropping: set[Shard] = set()
         self._agreement, self._clock, self._retention_ms = agreement, clock, retention_ms
+        self._restoring = restoring
         self._ask_end, self._kick, self._failed = ask_end, kick, failed
 
     async def run(self) -> None:
@@ -67,6 +70,7 @@ class Chores:
 
     def _look(self) -> None:
         self._see_disagreement()
+        self._restoring.look()
         self._desk.missing(self._clock.monotonic_s(), self._can_tell)
         self._desk.unpark()
         if self._desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so

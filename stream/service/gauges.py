@@ -14,6 +14,7 @@ from stream.model import Severity, Topic
 from stream.operate.health import Health, Note
 from stream.operate.http import Json
 from stream.operate.metrics import Figures
+from stream.service.restoring import Restore
 from stream.service.story import Service
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.apps import App
@@ -68,9 +69,8 @@ class Gauges:
             yield Note("app_waits", f"app {client_id} makes no calls: {why}")
         if service.chores.disagreement is not None:
             yield Note("partitioners_differ", service.chores.disagreement)
-        for topic, left in self.restoring().items():
-            if left:
-                yield Note("restoring", f"{service.names[topic]}: {left} offsets of the past are still to be read")
+        for topic, seen in self.restoring().items():
+            yield Note("restoring", f"{service.names[topic]}: {_told(seen)}")
 
     # --- numbers
 
@@ -78,10 +78,10 @@ class Gauges:
         """Those that are here now."""
         return list(self._service.arrivals.shards.values())
 
-    def restoring(self) -> dict[Topic, int]:
-        """Offsets of the past that are still to be read."""
-        shards = self.shards()
-        return {topic: sum(shard.restoring(topic) for shard in shards) for topic in Topic}
+    def restoring(self) -> dict[Topic, Restore]:
+        """Of each topic whose past is still being read: how far it is."""
+        seen = {topic: self._service.restoring.of(topic) for topic in Topic}
+        return {topic: each for topic, each in seen.items() if each.remaining}
 
     def _dead_letters(self) -> dict[tuple[str, ...], float]:
         """By topic and reason: those found when they came, and stored sends found out later."""
@@ -106,14 +106,28 @@ class Gauges:
         for (topic, _), lag in self._unread().items():
             unread[topic] += lag
         standing.update(topic for (topic, _), _ in set(self._standing()))
-        restoring = self.restoring()
         return {
             "unpush_records_read": {(names[topic],): intake.stored[topic] for topic in Topic},
             "unpush_unread_records": {(names[topic],): unread[topic] for topic in Topic},
-            "unpush_restore_remaining_records": {(names[topic],): restoring[topic] for topic in Topic},
             "unpush_standing_partitions": {(names[topic],): standing[topic] for topic in Topic},
             "unpush_dead_letters": self._dead_letters(),
             "unpush_partitioners_differ": {(): float(self._service.chores.disagreement is not None)},
+            **self._figures_of_restoring(),
+        }
+
+    def _figures_of_restoring(self) -> Figures:
+        """Of what is over, or does not move, no time is shown."""
+        seen = {self._service.names[topic]: self._service.restoring.of(topic) for topic in Topic}
+        back_to: dict[tuple[str, ...], float] = {
+            (name,): each.read_back_to_ms / 1000 for name, each in seen.items() if each.read_back_to_ms is not None
+        }
+        return {
+            "unpush_restore_remaining_records": {(name,): each.remaining for name, each in seen.items()},
+            "unpush_restore_records_per_second": {(name,): each.records_per_s for name, each in seen.items()},
+            "unpush_restore_left_seconds": {
+                (name,): each.left_s for name, each in seen.items() if each.left_s is not None
+            },
+            "unpush_restore_read_back_to_timestamp_seconds": back_to,
         }
 
     def _figures_of_calls(self) -> Figures:
@@ -161,6 +175,7 @@ class Gauges:
             **self.health().as_json(),
             "partitions": service.world.partitions,
             "shards": self._shards_seen(),
+            "restore": {TOPIC_WORDS[topic]: _restore_seen(seen) for topic, seen in self.restoring().items()},
             "apps": self._apps_seen(),
             "lanes": self._lanes(),
             "retriesWaiting": self._retries(),
@@ -205,6 +220,20 @@ class Gauges:
             return None
         clock = self._service.clock
         return clock.now_ms() - int(1000 * (clock.monotonic_s() - app.paused_since_s))
+
+
+def _told(seen: Restore) -> str:
+    told = f"{seen.remaining} offsets of the past are still to be read"
+    return told if seen.left_s is None else f"{told}, in about {seen.left_s:.0f} s"
+
+
+def _restore_seen(seen: Restore) -> Json:
+    return {
+        "remaining": seen.remaining,
+        "recordsPerSecond": round(seen.records_per_s),
+        "leftSeconds": None if seen.left_s is None else round(seen.left_s, 1),
+        "readBackTo": seen.read_back_to_ms,
+    }
 
 
 def _topic_seen(shard: Shard, topic: Topic, unread: int | None) -> Json:

@@ -42,6 +42,7 @@ from stream.service.hearing import Hearing
 from stream.service.intake import Intake, ToLoop
 from stream.service.outbox import Outbox
 from stream.service.pace import GivingWay
+from stream.service.restoring import Restoring
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
 from stream.service.ways import Ways
@@ -137,6 +138,7 @@ class Service:
         clocked = self.clock, retention_ms, bucket_ms
         self.arrivals = Arrivals(self.store, self._topics(), self.intake, self.desk, self.calls, self.outbox, *clocked)
         self._set_readers()
+        self.restoring = Restoring(shards, self.names, self.clock)
         self.chores = Chores(
             self.desk,
             self.calls,
@@ -145,6 +147,7 @@ class Service:
             self.intake.agreement,
             self.clock,
             retention_ms,
+            self.restoring,
             ask_end=self.tail.ask_end,
             kick=self._kick.set,
             failed=self.failed,

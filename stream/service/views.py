@@ -147,7 +147,7 @@ class Views:
         return known or Partitioner.MURMUR2
 
     def _perhaps(self) -> str:
-        return "; the past is still being read" if any(self.gauges.restoring().values()) else ""
+        return "; the past is still being read" if self.gauges.restoring() else ""
 
 
 def state_of(violation: Violation, tally: Tally) -> str:

@@ -282,6 +282,8 @@ async def test_while_earlier_sends_are_unread_nothing_is_called_settled(tmp_path
         assert (ready.status, ready.json["notes"]) == (200, [{"word": "restoring", "why": why}])
         metrics = (await rig.get("/metrics")).text
         assert 'unpush_restore_remaining_records{topic="push.message-sent"} 1000.0' in metrics
+        told = (await rig.get("/api/status")).json["restore"]
+        assert told == {"sends": {"remaining": 1_000, "recordsPerSecond": 0, "leftSeconds": None, "readBackTo": 0}}
         assert "; the past is still being read" in (await rig.get("/api/violations/v9")).json["error"]
 
 

@@ -13,6 +13,7 @@ from stream.model import Outcome, Topic
 from stream.service import chores
 from stream.service.chores import Chores
 from stream.service.clock import Clock
+from stream.service.restoring import Restoring
 from stream.state.shard import Shard
 from stream.wire.partitioners import Agreement
 from tests.service.small_world import RETENTION_MS, SmallWorld
@@ -32,6 +33,7 @@ def _chores(world: SmallWorld, shards: dict[int, Shard]) -> Chores:
         {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()},
         cast(Clock, world.clock),
         RETENTION_MS,
+        Restoring(shards, {topic: topic.name for topic in Topic}, cast(Clock, world.clock)),
         ask_end=lambda place: None,
         kick=lambda: None,
         failed=lambda error: None,
