@@ -58,6 +58,11 @@ class Bearer:
             self._header = f"Bearer {signed_jwt(self._key, now_s)}"
             self._issued_s = int(now_s)
 
+    def take_up(self, key: ServiceKey, now_s: float) -> None:
+        """Sign with another key from now on."""
+        self._key = key
+        self.renew(now_s)
+
 
 async def keep_renewed(bearers: Collection[Bearer], clock: Callable[[], float]) -> None:
     """Renews each before it ends, so that no call waits for a signature. Runs until cancelled; ``clock``: Unix s."""

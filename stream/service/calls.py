@@ -209,6 +209,13 @@ class Calls:
             app.bucket.set_rate(self._settings.app(client_id).devices_per_second * share, self._clock.monotonic_s())
         self._wake_one()
 
+    def mended(self, has: Callable[[str], bool]) -> None:
+        """These apps have a new key: those that are paused are probed at once."""
+        for app in self.apps.values():
+            if has(app.client_id):
+                app.probe_now(self._clock.monotonic_s())
+        self._wake_one()
+
     # --- the calls themselves
 
     async def work(self) -> None:

@@ -20,6 +20,9 @@ from stream.work.retry import backoff_s
 if TYPE_CHECKING:
     from stream.service.calls import Calls
 
+SKEWED_S: Final = 60.0
+"""Clocks that are kept by NTP differ by far less, and a reply's Date by no more than its way."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -105,10 +108,20 @@ class Replies:
         return backoff_s(parcel.attempts, first_s, longest_s, reply.retry_after_s, self._random)
 
     def _pause(self, parcel: Parcel, app: App, reply: Reply, last: bool = False) -> None:
-        reason = f"{reply.code or reply.http_status}: {reply.detail or reply.verdict.value}"
+        reason = f"{reply.code or reply.http_status}: {reply.detail or reply.verdict.value}{_wrong_clock(reply)}"
         if app.pause(reason, self._clock.monotonic_s()):
             log.error("app_paused", client_id=app.client_id, why=reason)
         self._calls.again(parcel, 0.0, last=last)  # last: so that the next probe is another
+
+
+def _wrong_clock(reply: Reply) -> str:
+    """A JWT is refused too where the two clocks differ; then no new key helps."""
+    skew_s = reply.date_skew_s
+    if skew_s is None or abs(skew_s) < SKEWED_S:
+        return ""
+    return (
+        f"; this machine's clock is {abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} the gateway's: set it"
+    )
 
 
 def _rejected(parcel: Parcel, reply: Reply) -> tuple[RejectedToken, ...]:

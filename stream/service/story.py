@@ -37,9 +37,10 @@ from stream.service.calls import Calls
 from stream.service.chores import Chores
 from stream.service.clock import Clock
 from stream.service.desk import Desk
-from stream.service.gateway import KeyedPushKit, Keys
+from stream.service.gateway import KeyedPushKit
 from stream.service.hearing import Hearing
 from stream.service.intake import Intake, ToLoop
+from stream.service.keys import Keys
 from stream.service.outbox import Outbox
 from stream.service.pace import GivingWay
 from stream.service.restoring import Restoring
@@ -260,7 +261,8 @@ class Service:
         self._stop.set()
 
     def _begin(self) -> None:
-        for work in (self.outbox.run(), self._plan(), self.chores.run(), self.keys.keep_renewed(self.clock)):
+        keys = self.keys.keep_renewed(), self.keys.keep_current(self.calls.mended)
+        for work in (self.outbox.run(), self._plan(), self.chores.run(), *keys):
             self._task(work)
         for _ in range(self.settings.push_kit.max_in_flight):
             self._task(self.calls.work())

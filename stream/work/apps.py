@@ -111,6 +111,10 @@ class App:
         self.pause_reason = reason
         return news
 
+    def probe_now(self, now_s: float) -> None:
+        """Something has been mended, perhaps: if it is paused, the next probe need not wait."""
+        self.probe_at_s, self._probe_s = now_s, PROBE_FIRST_S
+
     def accepted(self) -> bool:
         """A call was accepted, in part at least. True where that ends a pause."""
         ended = self.pause_reason is not None

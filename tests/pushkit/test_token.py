@@ -16,7 +16,7 @@ from stream.pushkit import token as token_module
 from stream.pushkit.key import ServiceKey
 from stream.pushkit.token import AUDIENCE, Bearer, keep_renewed, signed_jwt
 from stream.service.clock import Clock
-from stream.service.gateway import Keys
+from stream.service.keys import Keys
 from stream.settings import default_settings
 from tests.pushkit.keys import key_fields, rsa_key
 

@@ -20,6 +20,7 @@ from stream.pushkit.simulator import (
     PartialStyle,
     Rules,
     Shape,
+    make_key_file,
 )
 from tests.scenarios.conftest import APPS, FULL, MakeTown
 from tests.scenarios.judge import calls_and_fewest
@@ -185,6 +186,21 @@ def test_an_app_without_a_key_waits_visibly_and_others_go_on(make_town: MakeTown
     assert instance.stop() == 0
     town.story.keyless = set()
     town.run()
+    town.wait_until_settled()
+    town.judge()
+
+
+def test_a_key_that_is_replaced_on_the_disk_is_used_without_a_restart(town: Town) -> None:
+    """A wrong key pauses its app and no other; the right one, put in its place, is taken up within seconds."""
+    file = town.push_kit.key_file(APPS[0])
+    right = file.read_bytes()
+    make_key_file(file, "another project", "another account")
+    sends = [town.maker.send(tokens=2, app=app) for app in APPS[:2] for _ in range(20)]
+    instance = town.run().wait_until_it_works()
+    guilty(town, sends)
+    instance.wait_for("app_paused", client_id=APPS[0])
+    town.wait_until(lambda: len(town.story.results) == 20, what="the other app")
+    file.write_bytes(right)
     town.wait_until_settled()
     town.judge()
 

@@ -274,6 +274,36 @@ async def test_a_pause_loses_nothing_probes_slowly_and_goes_on_when_it_is_mended
     assert office.calls.stopped_apps() == {}
 
 
+async def test_a_paused_app_with_a_new_key_is_probed_at_once(office: Office) -> None:
+    """Key file changed on disk is taken up without restart: nothing waits for the next slow probe."""
+    office.answer = lambda each: Reply(Verdict.PAUSE, 401, "80200003", "bad token")
+    office.put(some("a"))
+    await office.turn(100.0)
+    office.answer = lambda each: REVOKED
+    office.calls.mended(lambda app: app == "other")
+    await office.turn(1.0)
+    assert office.ended == []
+    office.calls.mended(lambda app: app == "app")
+    await office.turn()
+    assert office.outcomes == [Outcome.REVOKED]
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "said"),
+    [(None, None), (59.0, None), (7_200.0, "clock is 7200 s behind the gateway's"), (-90.0, "90 s ahead of")],
+)
+async def test_a_wrong_clock_is_recognised_where_the_jwt_is_refused(
+    office: Office, skew_s: float | None, said: str | None
+) -> None:
+    """Wrong clock is recognised (the reply's ``Date`` header) and said."""
+    office.answer = lambda each: Reply(Verdict.RENEW, 401, "80200005", "expired", date_skew_s=skew_s)
+    office.put(some("a"))
+    await office.turn()
+    why = office.calls.stopped_apps()["app"]
+    assert why.startswith("80200005: expired")
+    assert said in why if said else "clock" not in why
+
+
 async def test_two_hundred_refused_in_a_row_pause_the_app_instead_of_settling(office: Office) -> None:
     """That is a wrong setting, not bad tokens."""
     office.answer = lambda each: Reply(Verdict.REJECTED, 400, "x", rejected=tuple((i, "no") for i in range(90)))
