@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final, Protocol
@@ -24,19 +23,21 @@ from stream.service.clock import Clock
 from stream.service.replies import Replies
 from stream.settings import PushKitSettings
 from stream.work.apps import App
+from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
 from stream.work.lanes import Lanes
 from stream.work.packing import Parcel, cut
 from stream.work.retry import Due
 
 CROWDED: Final = 16
-"""An app with this many times the calls in flight under way is planned no further; more than a healthy app ever has."""
+"""An app with this many times the calls in flight under way in a lane is planned no further there; more than a healthy
+app ever has."""
 
 HEAVY_TOKENS: Final = 64_000
 """An app that may not call now is planned no further with so many tokens waiting: they are held in memory."""
 
 FEW: Final = 128
-"""With so few parcels in the lanes there is room to plan, whatever they are."""
+"""With fewer parcels a lane runs low."""
 
 MAX_BODY_BYTES: Final = 512_000
 
@@ -62,9 +63,10 @@ class Calls:
         replaced: Callable[[Parcel, list[Parcel]], None],
         wanted: Callable[[Parcel], bool],
         keyless: Callable[[str], str | None],
+        shares: Mapping[Severity, float],
     ) -> None:
         """``gateway`` None: a dry run. ``wanted(parcel)``: whether one that its call did not end is to be called again.
-        ``keyless(app)``: why an app has no key to call with, or None."""
+        ``keyless(app)``: why an app has no key to call with, or None. ``shares``: as of ``Lanes``."""
         self.apps: dict[str, App] = {}
         self.in_flight: set[Parcel] = set()
         self.share = 1.0
@@ -76,12 +78,9 @@ class Calls:
         self._replaced = replaced
         self._wanted = wanted
         self._keyless = keyless
-        self._lanes = Lanes()
+        self._lanes = Lanes(shares)
         self._due: Due[Parcel] = Due()
-        self._pending: Counter[str] = Counter()
-        self._tokens: Counter[str] = Counter()
-        self._crowd: set[str] = set()
-        self._heavy: set[str] = set()
+        self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS)
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -93,13 +92,7 @@ class Calls:
 
     def call(self, parcel: Parcel, severity: Severity) -> None:
         """Let a parcel wait for its call."""
-        app = parcel.client_id or ""
-        self._pending[app] += 1
-        self._tokens[app] += len(parcel.tokens)
-        if self._pending[app] >= CROWDED * self._settings.max_in_flight:
-            self._crowd.add(app)
-        if self._tokens[app] >= HEAVY_TOKENS:
-            self._heavy.add(app)
+        self._crowd.came(parcel.client_id or "", severity, len(parcel.tokens))
         self._lanes.put(parcel, severity)
         self._severities[parcel] = severity
         self._wake_one()
@@ -143,31 +136,26 @@ class Calls:
         """Parcels that belong to another lane from now on; those that wait for a retry or are in flight, when they come
         back."""
         for parcel in filter(chosen, self._severities):
+            app, tokens = parcel.client_id or "", len(parcel.tokens)
+            self._crowd.went(app, self._severities[parcel], tokens)
+            self._crowd.came(app, severity, tokens)
             self._severities[parcel] = severity
         for parcel in self._lanes.remove(chosen):
             self._lanes.put(parcel, severity)
 
     def _leave(self, parcel: Parcel) -> None:
-        app = parcel.client_id or ""
-        self._severities.pop(parcel, None)
-        self._pending[app] -= 1
-        self._tokens[app] -= len(parcel.tokens)
-        if self._pending[app] <= CROWDED * self._settings.max_in_flight // 2:
-            self._crowd.discard(app)
-        if self._tokens[app] <= HEAVY_TOKENS // 2:
-            self._heavy.discard(app)
+        self._crowd.went(parcel.client_id or "", self._severities.pop(parcel), len(parcel.tokens))
 
     # --- what the desk asks
 
     def ready(self, severity: Severity) -> int:
-        """Parcels of this severity and above that could be called now, or somewhat more."""
-        if self._lanes.size < FEW:
-            return self._lanes.size
-        return self._lanes.ready(severity, self._allowed())
+        """Parcels of this severity that could be called now."""
+        return self._lanes.ready(severity, self._allowed()) if self._lanes.depth(severity) else 0
 
-    def has_room(self, app: str) -> bool:
-        """Whether more should be planned for an app: it has not enough under way."""
-        return app not in self._crowd and (app not in self._heavy or self._allowed()(app))
+    def has_room(self, app: str, severity: Severity) -> bool:
+        """Whether more should be planned for an app in a lane: it has not enough under way there."""
+        crowd = self._crowd
+        return not crowd.crowded(app, severity) and (not crowd.heavy(app, severity) or self._allowed()(app))
 
     def largest_call(self, app: str) -> int:
         """Tokens in one call of an app."""
@@ -178,10 +166,9 @@ class Calls:
         """Parcels that wait for a call or a retry."""
         return self._lanes.size + len(self._due)
 
-    @property
-    def few(self) -> bool:
-        """Whether the lanes run low."""
-        return self._lanes.size < FEW
+    def few(self, severity: Severity) -> bool:
+        """Whether a lane runs low."""
+        return self._lanes.depth(severity) < FEW
 
     def depth(self, severity: Severity) -> int:
         """Parcels in one lane."""
@@ -236,10 +223,16 @@ class Calls:
                 self._lanes.put(due, self._severities[due])
         parcel = None
         if self._lanes.size and not self._stopping:
-            parcel = self._lanes.next(self._allowed())
+            parcel = self._lanes.next(self._allowed(), self._least())
         if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)
         return parcel
+
+    def _least(self) -> Severity:
+        """The last slot is kept for what is most severe: it need not wait for a call to come back, however many are
+        under way."""
+        full = len(self.in_flight) + 1 >= self._settings.max_in_flight > 1
+        return Severity.CRITICAL if full else Severity.LOW
 
     def _allowed(self) -> Callable[[str], bool]:
         """Which apps may call at this moment."""

@@ -33,6 +33,10 @@ PARCELS_A_MESSAGE: Final = 128
 PARCELS_READY: Final = 256
 """Nor does a lane: what is planned holds its tokens in memory."""
 
+FEW_READY: Final = 32
+"""With fewer, a lane runs dry before the next is planned, and others would get its share."""
+_LANES: Final = tuple(sorted(Severity, reverse=True))
+
 NEVER_S: Final = float("-inf")
 
 
@@ -234,35 +238,47 @@ class Desk:
         """Whether ``step`` would do something if the lanes had room."""
         return self._plans.any
 
+    def plans_in(self, severity: Severity) -> bool:
+        """The same, of one lane."""
+        return self._plans.any_of(severity)
+
     @property
     def urgent(self) -> int:
         """How many messages wait to be planned now."""
         return len(self._plans)
 
     def step(self, now_s: float) -> bool:
-        """Plan a little of the most severe message that waits. False: nothing to do, or the lanes are full for it."""
-        if (remembered := self._plans.take_remembered()) is not None:
+        """Plan a little: of a lane that runs dry, though it has a share of all calls, else of the most severe. False:
+        nothing to do, or the lanes are full for it."""
+        return any(self._step(severity, FEW_READY, now_s) for severity in _LANES) or any(
+            self._step(severity, PARCELS_READY, now_s) for severity in _LANES
+        )
+
+    def _step(self, severity: Severity, enough: int, now_s: float) -> bool:
+        """Plan a little of one lane, unless it has enough that is ready to be called."""
+        if not self._plans.any_of(severity) or self._ways.ready(severity) >= enough:
+            return False
+        if (it := self._plans.first(severity)) is not None:
+            self._plans.take(it)
+            self._plan(it)
+        elif (remembered := self._plans.take_remembered(severity)) is not None:
             self._recall(remembered, now_s)
-            return True
-        if (it := self._plans.first()) is None:
-            return False
-        if it.open_parcels < PARCELS_A_MESSAGE and self._ways.ready(it.severity) >= PARCELS_READY:
-            return False
-        self._plans.take(it)
+        return True
+
+    def _plan(self, it: Condemned) -> None:
         shard = self.shards.get(it.shard)
         if shard is None or shard.leaving:
-            return True
+            return
         if it.open_parcels < PARCELS_A_MESSAGE and self.docket.has_open(it):
             if self._ready(it, shard):
                 self._walk_if_room(it, shard)
             else:
                 self.waits_for_past[it.shard][it] = None  # it has an older violation since it was planned
-        return True
 
     def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
         """An app that is stopped and has enough planned already lets its messages wait unplanned, where they stand;
         those that have sends of other apps too, or may have, are walked for these."""
-        if (app := it.only_app) is not None and not self._ways.has_room(app):
+        if (app := it.only_app) is not None and not self._ways.has_room(app, it.severity):
             self._plans.park(app, it)
         else:
             self._walk(it, shard)

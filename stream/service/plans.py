@@ -1,4 +1,4 @@
-"""What waits to be planned: messages in order of severity, those that the store remembers, and those that must wait.
+"""What waits to be planned: messages by severity, those that the store remembers, and those that must wait.
 
 Pure bookkeeping; the desk does the planning.
 """
@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Final, NamedTuple
 
+from stream.model import Severity
 from stream.work.condemned import Condemned
 
 UNPARKED_AT_ONCE: Final = 512
 
 
 class Remembered(NamedTuple):
-    """A message that the store knows to be condemned, by its digest; compares by urgency."""
+    """A message that the store knows to be condemned, by its digest; within its severity the newest comes first."""
 
-    urgency: int
+    severity: int
     newness: int
     turn: int
     shard: int
@@ -26,17 +27,18 @@ class Remembered(NamedTuple):
 
 
 class Plans:
-    """The most severe first, then the oldest finding, as in the lanes; of those remembered by the store the newest,
-    whose notification is the likeliest to be on a screen still."""
+    """In each lane the oldest finding first; of those remembered by the store the newest, whose notification is the
+    likeliest to be on a screen still."""
 
     def __init__(self) -> None:
         self._turn = count()
-        self._heap: list[tuple[int, int, int, Condemned]] = []
+        self._heaps: dict[int, list[tuple[int, int, Condemned]]] = {severity: [] for severity in Severity}
         """Also what its message has left for another lane; passed over when its turn comes."""
         self._waiting = 0
-        self._remembered: list[Remembered] = []
+        self._remembered: dict[int, list[Remembered]] = {severity: [] for severity in Severity}
         self._unread: list[Remembered] = []
-        self._parked: dict[str, dict[Condemned, None]] = {}
+        self._parked: dict[tuple[str, Severity], dict[Condemned, None]] = {}
+        """By app and lane: what has no room in one may have some in another."""
         self._later: dict[Condemned, None] = {}
 
     def __len__(self) -> int:
@@ -45,7 +47,7 @@ class Plans:
     @property
     def any(self) -> bool:
         """Whether anything could be planned now."""
-        return bool(self._waiting or self._remembered)
+        return bool(self._waiting or any(self._remembered.values()))
 
     def put(self, it: Condemned) -> None:
         """Plan this message in its turn; once, however often it is put."""
@@ -54,19 +56,22 @@ class Plans:
             self._push(it)
 
     def move(self, it: Condemned) -> None:
-        """Its severity has changed: if it waits here, it waits in that lane from now on."""
+        """Its severity has changed: if it waits here, it waits in that lane from now on; there may be room there."""
         if it.queued is not None:
             self._push(it)
+        elif self._unparked(it):
+            self.put(it)
 
     def _push(self, it: Condemned) -> None:
         it.queued = next(self._turn)
-        heapq.heappush(self._heap, (-it.severity, it.first_timestamp_ms, it.queued, it))
+        heapq.heappush(self._heaps[it.severity], (it.first_timestamp_ms, it.queued, it))
 
-    def first(self) -> Condemned | None:
-        """The message whose turn it is."""
-        while self._heap and self._heap[0][3].queued != self._heap[0][2]:
-            heapq.heappop(self._heap)
-        return self._heap[0][3] if self._heap else None
+    def first(self, severity: Severity) -> Condemned | None:
+        """The message of that severity whose turn it is."""
+        heap = self._heaps[severity]
+        while heap and heap[0][2].queued != heap[0][1]:
+            heapq.heappop(heap)
+        return heap[0][2] if heap else None
 
     def take(self, it: Condemned) -> None:
         """Take a message out."""
@@ -77,18 +82,23 @@ class Plans:
     def remember(self, shard: int, found: Iterable[tuple[int, int, bytes]]) -> None:
         """Messages to be loaded from the store in their turn: severity, record time (ms), digest."""
         for severity, timestamp_ms, digest in found:
-            heapq.heappush(self._remembered, Remembered(-severity, -timestamp_ms, next(self._turn), shard, digest))
+            self._recall(Remembered(severity, -timestamp_ms, next(self._turn), shard, digest))
 
-    def take_remembered(self) -> Remembered | None:
-        """One of those, if none that is in memory is as severe."""
-        first = self.first()
-        if not self._remembered or (first is not None and self._remembered[0].urgency >= -first.severity):
-            return None
-        return heapq.heappop(self._remembered)
+    def _recall(self, remembered: Remembered) -> None:
+        heapq.heappush(self._remembered[remembered.severity], remembered)
+
+    def any_of(self, severity: Severity) -> bool:
+        """Whether something of that severity could be planned now."""
+        return bool(self._remembered[severity]) or self.first(severity) is not None
+
+    def take_remembered(self, severity: Severity) -> Remembered | None:
+        """One of that severity; those in memory come before it."""
+        heap = self._remembered[severity]
+        return heapq.heappop(heap) if heap else None
 
     def remembers(self, shard: int) -> bool:
         """Whether some message of the shard is still to be loaded."""
-        return any(each.shard == shard for each in (*self._remembered, *self._unread))
+        return any(each.shard == shard for each in chain(self._unread, *self._remembered.values()))
 
     def unreadable_now(self, remembered: Remembered) -> None:
         """The registry that is needed to read it does not answer: again after ``go_on``."""
@@ -100,14 +110,20 @@ class Plans:
 
     def park(self, app: str, it: Condemned) -> None:
         """Let a message wait until its app has room; once, however often it is parked."""
-        self._parked.setdefault(app, {})[it] = None
+        self._parked.setdefault((app, it.severity), {})[it] = None
 
     def parked(self, chosen: Callable[[Condemned], bool]) -> list[Condemned]:
         """Those that are parked, and chosen; they are parked no more."""
         found = [it for waiting in self._parked.values() for it in waiting if chosen(it)]
         for it in found:
-            for waiting in self._parked.values():
-                waiting.pop(it, None)
+            self._unparked(it)
+        return found
+
+    def _unparked(self, it: Condemned) -> bool:
+        """Take it out, wherever it is parked; False: nowhere."""
+        found = False
+        for waiting in self._parked.values():
+            found = waiting.pop(it, it) is None or found
         return found
 
     def forget(self, shard: int) -> None:
@@ -115,17 +131,17 @@ class Plans:
         self.parked(lambda it: it.shard == shard)
         self._later = {it: None for it in self._later if it.shard != shard}
 
-    def go_on(self, has_room: Callable[[str], bool]) -> None:
+    def go_on(self, has_room: Callable[[str, Severity], bool]) -> None:
         """Put back what waited for the registry, and some of what waited for an app that has room now."""
-        for app in [app for app in self._parked if has_room(app)]:
-            waiting = self._parked[app]
+        for lane in [lane for lane in self._parked if has_room(*lane)]:
+            waiting = self._parked[lane]
             for it in list(islice(waiting, UNPARKED_AT_ONCE)):
                 del waiting[it]
                 self.put(it)
             if not waiting:
-                del self._parked[app]
+                del self._parked[lane]
         for it in self._later:
             self.put(it)
         for remembered in self._unread:
-            heapq.heappush(self._remembered, remembered)
+            self._recall(remembered)
         self._later, self._unread = {}, []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from stream.block import lengths
-from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send
+from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send, Severity
 from stream.state.records import unpack_rejects
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
@@ -35,7 +35,7 @@ class Sorter:
         self,
         wire: Wire,
         largest_call: Callable[[str], int],
-        has_room: Callable[[str], bool],
+        has_room: Callable[[str, Severity], bool],
         unreadable: Callable[[Shard, str, StoredSend, BadRecord], None],
     ) -> None:
         self._wire = wire
@@ -65,7 +65,7 @@ class Sorter:
         it.found = True
         it.apps.add(send.head.client_id)
         it.matched += len(send.tokens)
-        where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id)
+        where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id, it.severity)
         for violation in it.standing:
             spans = self._unsettled(it, violation, len(send.tokens), marks)
             if spans and not room and not self._expired(violation, where):

@@ -30,7 +30,7 @@ from stream.kafka.originals import Headers, headers_again
 from stream.kafka.past import Past
 from stream.kafka.preflight import World
 from stream.kafka.tail import Tail
-from stream.model import Position, StartError, StoreCorrupt, Topic, UnpushError
+from stream.model import Position, Severity, StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
 from stream.service.arrivals import Arrivals, Topics
 from stream.service.calls import Calls
@@ -130,6 +130,7 @@ class Service:
             replaced=lambda parcel, pieces: self.desk.replaced(parcel, pieces),
             wanted=lambda parcel: self.desk.wants(parcel),
             keyless=self.keys.keyless,
+            shares=settings.lanes.shares,
         )
 
     def _wire_readers(self, retention_ms: int, bucket_ms: int) -> None:
@@ -228,7 +229,7 @@ class Service:
 
     def _settled_one(self) -> None:
         """Let the desk plan again, but not for every single place in lanes that are full."""
-        if self.calls.few:
+        if any(self.calls.few(severity) and self.desk.plans_in(severity) for severity in Severity):
             self._kick.set()
 
     def busy(self) -> bool:

@@ -33,6 +33,6 @@ class Ways(NamedTuple):
     lift: Callable[[Callable[[Parcel], bool], Severity], None]
     """Parcels that belong to another lane from now on, wherever they are: in a lane, waiting for a retry, in flight."""
     ready: Callable[[Severity], int]
-    """How many parcels of this severity and above could be called now."""
-    has_room: Callable[[str], bool]
-    """Whether this app has not so much under way that no more should be planned for it."""
+    """How many parcels of this severity could be called now."""
+    has_room: Callable[[str, Severity], bool]
+    """Whether this app has not so much under way in this lane that no more should be planned for it."""

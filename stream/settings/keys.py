@@ -28,6 +28,8 @@ SECTIONS: Final = {
     "push_kit": "Huawei's gateway.",
     APP: 'One section per app, `[push_kit.apps."CLIENT_ID"]`. Without a key file here or in `[push_kit]` the app waits,'
     " visibly, until there is one or its work is given up.",
+    "lanes": "The most severe is called first. So that the others get on too, each has a part of all calls for itself"
+    " while it has any waiting; what it does not need is for the others. One call in flight is kept for CRITICAL.",
     "dead_letters": "Records that cannot be read go to the dead-letter topic, whole.",
     "guard": "How much may be revoked without a person's word. This version does not have the guard yet and refuses"
     " any limit but 0.",
@@ -133,6 +135,12 @@ KEYS: Final = (
         "share (at least one token). 0: no limit of our own, only what is learned."),
     Key(APP, "paused", kinds.flag(), False, "",
         "No calls for this app, and nothing of it is given up."),
+    Key("lanes", "high", kinds.share(), 0.2, "share of calls",
+        "For violations of severity HIGH. The three together at most 0.9."),
+    Key("lanes", "medium", kinds.share(), 0.1, "share of calls",
+        "For severity MEDIUM."),
+    Key("lanes", "low", kinds.share(), 0.05, "share of calls",
+        "For severity LOW. 0: only when nothing more severe can be called."),
     Key("dead_letters", "max_bad_share", kinds.share(), 0.5, "share",
         "Above this share of bad records among a topic's last 1,000 the service stops with exit 1: that is a bad "
         "deployment, not bad records. 1: never."),

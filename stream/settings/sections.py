@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from stream.model import Severity
 from stream.settings.secret import Secret
 
 
@@ -115,6 +116,20 @@ class PushKitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """``[lanes]``: parts of all calls, 0 to 1, that are a severity's own while it has any waiting."""
+
+    high: float
+    medium: float
+    low: float
+
+    @property
+    def shares(self) -> Mapping[Severity, float]:
+        """By severity; what is most severe needs none."""
+        return {Severity.HIGH: self.high, Severity.MEDIUM: self.medium, Severity.LOW: self.low}
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterSettings:
     """``[dead_letters]``. ``max_bad_share``: 0 to 1, of the last 1,000 records of a topic."""
 
@@ -164,6 +179,7 @@ class Settings:
     store: StoreSettings
     join: JoinSettings
     push_kit: PushKitSettings
+    lanes: LaneSettings
     dead_letters: DeadLetterSettings
     guard: GuardSettings
     http: HttpSettings

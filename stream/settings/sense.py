@@ -5,10 +5,15 @@ Promised: the first that is found is raised, with both keys named. Not promised:
 
 from __future__ import annotations
 
+from typing import Final
+
 from stream.model import SettingsError
 from stream.settings.duration import duration_text
 from stream.settings.sections import Settings
 from stream.settings.wrong import Given, Path, wrong
+
+MOST_RESERVED: Final = 0.9
+"""The rest is for what is most severe: reserved wholly, a CRITICAL backlog would never end."""
 
 
 def check(settings: Settings) -> None:
@@ -17,6 +22,7 @@ def check(settings: Settings) -> None:
     _confluent_has_a_registry(settings)
     _giving_up_ends_within_retention(settings)
     _retries_grow(settings)
+    _something_is_left_for_the_most_severe(settings)
     _only_a_token_opens_the_door(settings)
     _guard_is_off(settings)
 
@@ -51,6 +57,16 @@ def _retries_grow(settings: Settings) -> None:
     if first > longest:
         right = f"it must not be longer than push_kit.retry_longest, {duration_text(longest)}"
         raise _clash(("push_kit", "retry_first"), duration_text(first), right)
+
+
+def _something_is_left_for_the_most_severe(settings: Settings) -> None:
+    lanes = settings.lanes
+    together = lanes.high + lanes.medium + lanes.low
+    if together > MOST_RESERVED + 1e-9:
+        right = (
+            f"lanes.high, lanes.medium and lanes.low are {together:g} together; at most {MOST_RESERVED} may be reserved"
+        )
+        raise _clash(("lanes", "high"), lanes.high, right)
 
 
 def _only_a_token_opens_the_door(settings: Settings) -> None:

@@ -1,16 +1,17 @@
 """Parcels that wait for a call: the most severe first, apps in turn, then age. Pure.
 
-Promised: a parcel of higher severity never waits behind one of lower severity of the same app; within a severity,
-apps take turns, so a campaign of one does not delay a single token of another; within an app the oldest finding goes
-first. An app that may not call now (limit, pause) is passed over and holds up no other. Not promised yet: reserved
-shares for the lower lanes.
+Promised: of any calls that leave while a lane has something that may be called, at least its reserved share is its
+own, but for one call or two; all others go to the most severe lane, and what a lane does not need is for the others.
+Within a lane apps take turns, so a campaign of one does not delay a single token of another; within an app the oldest
+finding goes first. An app that may not call now (limit, pause) is passed over and holds up no other. Not promised:
+that shares are counted in devices; a call is a call.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Final
 
@@ -19,14 +20,17 @@ from stream.work.packing import Parcel
 
 Allowed = Callable[[str], bool]
 LAST: Final = 2**63
+MOST_CREDIT: Final = 2.0
+"""Calls that a lane may be behind its share: it catches up on no more than that."""
 
 
 class _Lane:
-    """One severity: apps in turn, each with its parcels by age."""
+    """One severity: apps in turn, each with its parcels by age; ``credit``: calls it is behind its share."""
 
-    __slots__ = ("apps", "turns")
+    __slots__ = ("apps", "credit", "share", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, share: float) -> None:
+        self.share, self.credit = share, 0.0
         self.apps: dict[str, list[tuple[int, int, Parcel]]] = {}
         self.turns: deque[str] = deque()
 
@@ -52,8 +56,9 @@ class Lanes:
 
     __slots__ = ("_lanes", "_turn", "size")
 
-    def __init__(self) -> None:
-        self._lanes = {severity: _Lane() for severity in sorted(Severity, reverse=True)}
+    def __init__(self, shares: Mapping[Severity, float]) -> None:
+        """``shares``: what part of all calls is a severity's own while it has any waiting; together less than 1."""
+        self._lanes = {severity: _Lane(shares.get(severity, 0.0)) for severity in sorted(Severity, reverse=True)}
         self._turn = count()
         self.size = 0
 
@@ -67,22 +72,34 @@ class Lanes:
         heapq.heappush(lane.apps[app], (age, next(self._turn), parcel))
         self.size += 1
 
-    def next(self, allowed: Allowed) -> Parcel | None:
-        """The next parcel to call among the apps that are ``allowed`` to, or None."""
-        for lane in self._lanes.values():
-            if lane.turns and (parcel := lane.next(allowed)) is not None:
+    def next(self, allowed: Allowed, least: Severity = Severity.LOW) -> Parcel | None:
+        """The next parcel to call, of ``least`` severity, among the apps that are ``allowed`` to, or None."""
+        for lane in self._in_turn(least):
+            if (parcel := lane.next(allowed)) is not None:
                 self.size -= 1
+                self._account(lane)
                 return parcel
         return None
+
+    def _in_turn(self, least: Severity) -> list[_Lane]:
+        """Those with something waiting: first who is a whole call behind its share, each group by severity."""
+        lanes = [lane for severity, lane in self._lanes.items() if lane.turns and severity >= least]
+        if len(lanes) > 1:
+            lanes.sort(key=lambda lane: lane.credit < 1.0)
+        return lanes
+
+    def _account(self, taken: _Lane) -> None:
+        for lane in self._lanes.values():
+            credit = lane.credit + lane.share - (lane is taken)
+            lane.credit = min(max(credit, 0.0), MOST_CREDIT) if lane.turns or lane is taken else 0.0
 
     def depth(self, severity: Severity) -> int:
         """How many parcels wait in one lane."""
         return sum(map(len, self._lanes[severity].apps.values()))
 
     def ready(self, severity: Severity, allowed: Allowed) -> int:
-        """How many parcels of this severity and above wait for a call and belong to an app that is ``allowed`` to."""
-        lanes = (self._lanes[each].apps for each in Severity if each >= severity)
-        return sum(len(heap) for apps in lanes for app, heap in apps.items() if allowed(app))
+        """How many parcels of this severity wait for a call and belong to an app that is ``allowed`` to."""
+        return sum(len(heap) for app, heap in self._lanes[severity].apps.items() if allowed(app))
 
     def apps(self) -> set[str]:
         """The apps that have something waiting."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream.model import MAX_TOKEN_BYTES, Outcome, Send
+from stream.model import MAX_TOKEN_BYTES, Outcome, Send, Severity
 from stream.pushkit.simulator import (
     AppFaults,
     Body,
@@ -186,6 +186,28 @@ def test_an_app_without_a_key_waits_visibly_and_others_go_on(make_town: MakeTown
     assert instance.stop() == 0
     town.story.keyless = set()
     town.run()
+    town.wait_until_settled()
+    town.judge()
+
+
+def test_a_critical_violation_passes_a_backlog_within_one_call(town: Town) -> None:
+    """It arrives behind a backlog of LOW, every other slot hanging in a call: no call is waited for."""
+    low = [town.maker.send(tokens=1, app=APPS[0]) for _ in range(300)]
+    urgent = [town.maker.send(tokens=1, app=APPS[0]) for _ in range(10)]
+    town.push_kit.fail(AppFaults(latency=Latency(Shape.FIXED, low_ms=400)))
+    town.run(push_kit={"max_in_flight": 4}).wait_until_it_works()
+    town.tell(low, urgent)
+    town.wait_until_stored()
+    town.tell([town.maker.violation(send.head.message_id, severity=Severity.LOW) for send in low])
+    town.wait_until(lambda: town.push_kit.calls >= 8, what="a backlog under way")
+    for send in urgent:
+        before = town.push_kit.calls
+        town.tell([town.maker.violation(send.head.message_id, severity=Severity.CRITICAL)])
+        slot = (send.head.client_id, send.head.notify_id or 0)
+        town.wait_until(lambda slot=slot: any(call.slot == slot for call in town.push_kit.book().calls))  # type: ignore[misc]
+        order = [call.slot for call in sorted(town.push_kit.book().calls, key=lambda call: call.monotonic_ns)]
+        assert order.index(slot) <= before + 6, "three slots may end a call and begin another meanwhile"
+    town.push_kit.heal()
     town.wait_until_settled()
     town.judge()
 

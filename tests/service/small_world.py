@@ -151,8 +151,8 @@ class SmallWorld:
             say=lambda it, violation, outcome: self.settling.say(it, violation, outcome),
             take_back=self._take_back,
             lift=self._lift,
-            ready=lambda severity: sum(each.severity >= severity for each in self.waiting),
-            has_room=lambda app: app not in self.crowd,
+            ready=lambda severity: sum(each.severity is severity for each in self.waiting),
+            has_room=lambda app, severity: app not in self.crowd,
         )
         sorter = Sorter(self.wire, lambda app: self.largest, ways.has_room, lambda *bad: self.settling.late.found(*bad))
         return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS)

@@ -71,6 +71,7 @@ class Office:
             replaced=lambda parcel, pieces: None,
             wanted=lambda parcel: parcel not in self.unwanted,
             keyless=self.keyless.get,
+            shares={},
         )
         self.workers = [asyncio.create_task(self.calls.work()) for _ in range(settings.max_in_flight)]
 
@@ -274,6 +275,25 @@ async def test_a_pause_loses_nothing_probes_slowly_and_goes_on_when_it_is_mended
     assert office.calls.stopped_apps() == {}
 
 
+async def test_a_slot_is_kept_for_what_is_most_severe(office: Office) -> None:
+    """A CRITICAL violation that arrives behind a backlog is called at once, though no call has come back."""
+    office.may_answer.clear()
+    office.put(*(some(f"low-{n}") for n in range(3 * SETTINGS.max_in_flight)), severity=Severity.LOW)
+    await office.turn()
+    assert office.flying == SETTINGS.max_in_flight - 1
+    office.put(some("high"), severity=Severity.HIGH)
+    await office.turn()
+    assert office.flying == SETTINGS.max_in_flight - 1
+    office.put(some("critical"), some("another"), severity=Severity.CRITICAL)
+    await office.turn()
+    assert office.called[-1] == [b"critical"]
+    assert office.flying == SETTINGS.max_in_flight
+    office.may_answer.set()
+    await office.turn()
+    assert office.called[SETTINGS.max_in_flight : SETTINGS.max_in_flight + 2] == [[b"another"], [b"high"]]
+    assert len(office.ended) == 3 * SETTINGS.max_in_flight + 3
+
+
 async def test_a_paused_app_with_a_new_key_is_probed_at_once(office: Office) -> None:
     """Key file changed on disk is taken up without restart: nothing waits for the next slow probe."""
     office.answer = lambda each: Reply(Verdict.PAUSE, 401, "80200003", "bad token")
@@ -339,7 +359,7 @@ async def test_a_campaign_of_bad_tokens_does_not_keep_the_others_from_being_prob
 async def test_never_more_in_flight_than_the_bound(office: Office) -> None:
     """Limits are kept: calls in flight."""
     office.may_answer.clear()
-    office.put(*(some(f"t-{i}") for i in range(50)))
+    office.put(*(some(f"t-{i}") for i in range(50)), severity=Severity.CRITICAL)
     await office.turn()
     assert office.flying == office.most_flying == SETTINGS.max_in_flight
     office.may_answer.set()
@@ -351,13 +371,13 @@ async def test_never_more_in_flight_than_the_bound(office: Office) -> None:
 async def test_the_most_severe_leaves_first(office: Office) -> None:
     """The most severe goes first."""
     office.may_answer.clear()
-    office.put(*(some(f"first-{i}") for i in range(4)))
+    office.put(*(some(f"first-{i}") for i in range(3)))
     await office.turn()
     for severity in (Severity.LOW, Severity.CRITICAL, Severity.MEDIUM, Severity.HIGH):
         office.put(some(severity.name), severity=severity)
     office.may_answer.set()
     await office.turn()
-    assert office.called[4:] == [[b"CRITICAL"], [b"HIGH"], [b"MEDIUM"], [b"LOW"]]
+    assert office.called[3:] == [[b"CRITICAL"], [b"HIGH"], [b"MEDIUM"], [b"LOW"]]
 
 
 async def test_devices_per_second_are_kept_in_every_window(clock: TurnedClock) -> None:
@@ -389,7 +409,7 @@ async def test_an_app_whose_calls_hang_leaves_room_for_the_others(clock: TurnedC
 
     office.revoke = revoke  # type: ignore[method-assign]
     office.put(*(some(f"h{n}", app="hanging") for n in range(300)), severity=Severity.CRITICAL)
-    await office.turn(4.0)
+    await office.turn(7.0)
     office.put(*(some(f"g{n}", app="good") for n in range(50)), severity=Severity.LOW)
     await office.turn(0.1)
     assert [each.client_id for each, _ in office.ended] == ["good"] * 50
@@ -422,10 +442,13 @@ async def test_an_app_that_may_not_call_is_planned_no_further_than_its_weight(cl
     for app in limits:
         office.put(*(some(*(f"{app}-{n}-{i}" for i in range(1_000)), app=app) for n in range(70)))
     await office.turn()
-    assert (office.calls.has_room("slow"), office.calls.has_room("quick")) == (False, True)
+    assert (office.calls.has_room("slow", Severity.MEDIUM), office.calls.has_room("quick", Severity.MEDIUM)) == (
+        False,
+        True,
+    )
     office.calls.take_back(lambda each: each.client_id == "slow")
     await office.turn()
-    assert office.calls.has_room("slow")
+    assert office.calls.has_room("slow", Severity.MEDIUM)
     await close(office)
 
 
@@ -461,7 +484,7 @@ async def test_an_app_that_comes_back_has_all_calls_in_flight_again(clock: Turne
     office.may_answer.clear()
     office.put(*(some(f"again-{n}") for n in range(100)))
     await office.turn()
-    assert office.flying == 8
+    assert office.flying == 7
     await close(office)
 
 
@@ -545,7 +568,7 @@ async def test_no_call_leaves_after_stopping_and_those_in_flight_end(office: Off
     office.calls.stop_starting()
     office.may_answer.set()
     await office.turn(10.0)
-    assert len(office.left) == len(office.ended) == 4
+    assert len(office.left) == len(office.ended) == 3
 
 
 async def test_a_call_of_a_shard_that_has_gone_leaves_no_trace(office: Office) -> None:
@@ -572,7 +595,10 @@ async def test_an_app_with_enough_under_way_is_crowded_until_half_of_it_has_ende
     """A stopped app's messages wait unplanned, others go on."""
     office.may_answer.clear()
     office.put(*(some(f"t-{i}") for i in range(CROWDED * SETTINGS.max_in_flight)))
-    assert not office.calls.has_room("app")
-    assert office.calls.has_room("other")
+    assert not office.calls.has_room("app", Severity.MEDIUM)
+    assert office.calls.has_room("other", Severity.MEDIUM)
+    assert office.calls.has_room("app", Severity.CRITICAL), "a backlog of one lane takes no room from another"
+    office.calls.lift(lambda each: True, Severity.HIGH)
+    assert (office.calls.has_room("app", Severity.MEDIUM), office.calls.has_room("app", Severity.HIGH)) == (True, False)
     office.may_answer.set()
     await office.turn()

@@ -31,6 +31,27 @@ def world(tmp_path: Path) -> Iterator[SmallWorld]:
     small.close()
 
 
+def test_each_lane_is_planned_for_however_long_the_more_severe_one_is(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reserved shares: a lane has something ready to be called, and no more than that of it is held in memory."""
+    monkeypatch.setattr(desk, "FEW_READY", 2)
+    monkeypatch.setattr(desk, "PARCELS_READY", 5)
+    for severity in Severity:
+        for n in range(20):
+            world.send(f"{severity.name}-{n}", ["a"])
+            world.violate(f"{severity.name}-{n}", severity=severity)
+    world.read(Topic.SENDS)
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    planned = []
+    while world.desk.step(world.clock.monotonic_s()):
+        planned.append(Counter(each.severity for each in world.waiting))
+    assert planned[-1] == dict.fromkeys(Severity, 5)
+    first = next(seen for seen in planned if seen[Severity.CRITICAL] > 2)
+    assert all(first[severity] == 2 for severity in Severity if severity is not Severity.CRITICAL)
+
+
 def test_a_send_before_its_violation_is_revoked(world: SmallWorld) -> None:
     """A violation finds the sends already stored."""
     world.send("m", TWO)

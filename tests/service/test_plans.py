@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream.model import Severity
 from stream.service.plans import Plans
 from stream.work.condemned import Condemned
 
@@ -12,6 +13,16 @@ def test_a_message_is_parked_once_however_often_it_is_said() -> None:
     for _ in range(3):
         plans.park("app", it)
     assert plans.parked(lambda each: True) == [it]
+    assert plans.parked(lambda each: True) == []
+
+
+def test_a_parked_message_that_becomes_more_severe_is_planned_in_its_new_lane() -> None:
+    """What has no room in one lane may have some in another."""
+    plans, it = Plans(), Condemned(0, "m", b"digest-m", 0.0)
+    plans.park("app", it)
+    it.severity = Severity.CRITICAL
+    plans.move(it)
+    assert (plans.first(Severity.CRITICAL), plans.first(Severity.LOW)) == (it, None)
     assert plans.parked(lambda each: True) == []
 
 

@@ -56,6 +56,8 @@ def said(tmp_path: Path, text: str, **environ: str) -> str:
         ("[push_kit.apps.a]\ndevices_per_second = -1", "push_kit.apps.a.devices_per_second", "-1", "from 0"),
         ("[dead_letters]\nmax_bad_share = 1.5", "dead_letters.max_bad_share", "1.5", "from 0 to 1"),
         ("[dead_letters]\nmax_bad_share = nan", "dead_letters.max_bad_share", "NaN", "from 0 to 1"),
+        ("[lanes]\nlow = 2", "lanes.low", "2", "from 0 to 1"),
+        ("[lanes]\nhigh = 0.7\nmedium = 0.3", "lanes.high", "0.7", "at most 0.9"),
         ('[kafka]\nbootstrap_servers = ""', "kafka.bootstrap_servers", '""', "host:port"),
         ('[kafka]\nbootstrap_servers = "http://a:1"', "kafka.bootstrap_servers", '"http://a:1"', "host:port"),
         ('[kafka]\nbootstrap_servers = "a:1;b:1"', "kafka.bootstrap_servers", '"a:1;b:1"', "commas"),
