@@ -186,9 +186,9 @@ class Arrivals:
         self._share()
 
     def _forget(self, number: int) -> None:
-        if number not in self._intake.shards:
-            self._desk.shard_went(number)
-            self._calls.forsake(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
+        """Though the shard may be back: its coming is heard of after this, and calls of before must not end in it."""
+        self._desk.shard_went(number)
+        self._calls.forsake(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
 
     async def _finish(self, going: list[Shard]) -> None:
         numbers = {shard.number for shard in going}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any, cast
 
 from stream.service.arrivals import OWN_RESULTS_WAIT_S, Arrivals, Topics
@@ -19,6 +20,16 @@ class Room:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
+
+
+class Shard:
+    """A shard that can be fenced."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def fence(self) -> None:
+        """Nothing is written."""
 
 
 class OnTheirWay:
@@ -49,6 +60,21 @@ async def test_shards_that_were_lost_come_back_after_the_results_that_were_on_th
     coming.lost([])
     await asyncio.to_thread(coming.returning)
     assert outbox.looks <= 0
+
+
+async def test_a_shard_that_is_back_before_its_going_was_heard_of_leaves_no_call_behind() -> None:
+    """A call that answers after the fence leaves no trace here: its answer would end places of the shard as it was, in
+    results of the shard as it is."""
+    coming, heard = arrivals(OnTheirWay(looks=0)), list[str]()
+    room = cast(Any, coming)
+    room._desk = SimpleNamespace(shard_went=lambda _: heard.append("went"), shard_came=lambda _: heard.append("came"))
+    room._calls = SimpleNamespace(forsake=lambda _: heard.append("forsaken"), set_share=lambda _: None)
+    room._intake = SimpleNamespace(shards={0: Shard(0)})
+    coming.lost([0])
+    room._intake.shards[0] = Shard(0)
+    coming._loop.call_soon_threadsafe(room._desk.shard_came, 0)
+    await asyncio.sleep(0)
+    assert heard == ["went", "forsaken", "came"]
 
 
 async def test_shards_that_were_never_lost_wait_for_nothing() -> None:
