@@ -157,10 +157,13 @@ class Desk:
     def _send(self, shard: Shard, digest: bytes, batch: int, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The messages into whose packers it has put the send's open places."""
         for it in self._of(shard, digest, stored, now_s):
-            if not it.standing or shard.leaving:
+            if shard.leaving:
                 continue
             if it.seen(stored.bucket, batch):
                 self._meets(it, stored)
+                continue
+            if not it.standing:
+                it.missed = True  # confirmed again, a call still under way must not say that it is complete
                 continue
             self.docket.reopen(it)
             if it.walk is None or not self._ready(it, shard):

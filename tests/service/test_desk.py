@@ -262,6 +262,24 @@ def test_a_send_of_a_withdrawn_message_leaves_nothing_open(world: SmallWorld) ->
     assert world.outcomes("m") == [Outcome.WITHDRAWN]
 
 
+def test_a_call_that_outlasts_a_withdrawal_does_not_say_complete_without_what_came_meanwhile(world: SmallWorld) -> None:
+    """Equal totals mean complete as known now: a send that came while the violation was withdrawn is known."""
+    world.send("m", TWO)
+    world.violate("m")
+    _hears(world)
+    world.step()
+    world.call()
+    world.violate("m", status=Status.WITHDRAWN)
+    _hears(world)
+    world.send("m", ["token-c"])
+    world.clock.ms += MINUTE_MS
+    world.violate("m")
+    _hears(world)
+    world.until_quiet()
+    totals = [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results if r.outcome.covers]
+    assert totals == [(3, 2), (3, 3)]
+
+
 def test_a_message_that_was_withdrawn_before_it_was_planned_leaves_nothing_open(world: SmallWorld) -> None:
     """WITHDRAWN: there is nothing left to do, and nothing to remember beyond that."""
     world.send("m", TWO)
