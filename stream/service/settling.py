@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from stream.model import Outcome, Severity, Topic
 from stream.service.clock import Clock
@@ -41,6 +42,9 @@ class Settling:
         self.late = LateLetters(sends_topic, headers_again, outbox, self._buried)
         self.watchers: list[Callable[[Written], None]] = []
         """Each is told of each result that is settled."""
+        self._saying: WeakKeyDictionary[Shard, set[str]] = WeakKeyDictionary()
+        """Of each shard, ids of results without places that are on their way: the store does not know them yet, and a
+        message that is loaded from it again not either."""
         self._desk, self._outbox, self._clock = desk, outbox, clock
         self._kick = kick
         self._behind = behind
@@ -75,8 +79,9 @@ class Settling:
         if shard is None or name in it.said:
             return
         it.said.add(name)
-        if shard.said(it.digest, name):
+        if name in self._saying.setdefault(shard, set()) or shard.said(it.digest, name):
             return
+        self._saying[shard].add(name)
         totals = it.totals(violation.violation_id, self.all_read(shard))
         said, detail = (Outcome.DRY_RUN, f"would be {outcome.value}") if self._dry else (outcome, None)
         result = bare_result(violation, said, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
@@ -112,6 +117,8 @@ class Settling:
         if written.parcel is not None:
             self._desk.settled(written.parcel)
             self._kick()
+        else:
+            self._saying.get(written.shard, set()).discard(result.result_id)
 
     def _count(self, written: Written) -> None:
         result = written.result

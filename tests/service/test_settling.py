@@ -57,6 +57,22 @@ def test_a_dry_run_never_says_the_real_ones_words(tmp_path: Path) -> None:
     dry.close()
 
 
+def test_what_is_on_its_way_is_not_said_again_though_its_message_was_forgotten(tmp_path: Path) -> None:
+    """WITHDRAWN once per withdrawal: also where its result still waits for Kafka when NOT_FOUND ends the message, and
+    another finding brings it back."""
+    world = SmallWorld(tmp_path)
+    world.violate("m", "v1")
+    world.violate("m", "v2", Status.WITHDRAWN)
+    until_planned(world)
+    world.clock.ms += MINUTE_MS
+    world.desk.missing(world.clock.monotonic_s(), lambda shard, arrived_s: True)
+    assert not world.desk.docket.open
+    world.violate("m", "v3")
+    until_planned(world)
+    assert [written.result.outcome for written in world.mailbox.written] == [Outcome.WITHDRAWN, Outcome.NOT_FOUND]
+    world.close()
+
+
 def test_tokens_that_no_call_can_carry_are_refused_without_one(tmp_path: Path) -> None:
     """A token above 4,096 bytes is rejected without a call."""
     world = SmallWorld(tmp_path)
