@@ -38,7 +38,7 @@ from stream.state.shard import EVERYTHING, Shard
 from stream.state.store import Store
 from stream.wire.wire import Wire
 from stream.work.endings import Ending
-from stream.work.packing import Parcel, cut
+from stream.work.packing import Parcel
 
 MINUTE_MS = 60_000
 START_MS = 1_764_000_000_000
@@ -104,8 +104,6 @@ class SmallWorld:
         self.wire = Wire()
         self.called: list[Parcel] = []
         """Every call that was made, also those whose answer was lost."""
-        self.called_knowingly_from = 0
-        """The calls from this one on were made when everything had been read and heard of."""
         self.crowd: set[str] = set()
         self.largest = 1_000
         self._folder, self._dry = folder, dry
@@ -287,15 +285,7 @@ class SmallWorld:
         self.in_flight.remove(chosen)
         parcel = chosen.parcel
         tokens = [token.decode() for token in parcel.tokens]
-        if how in ("again", "halve") and not self.desk.wants(parcel):
-            pass
-        elif how == "again":
-            self.waiting.append(chosen)
-        elif how == "halve" and len(tokens) > 1:
-            pieces = cut(parcel, (len(tokens) + 1) // 2)
-            self.desk.replaced(parcel, pieces)
-            self.waiting += [Waiting(piece, chosen.severity) for piece in pieces]
-        elif how == "partial" and len(tokens) > 1:
+        if how == "partial" and len(tokens) > 1:
             first = (RejectedToken(tokens[0], "noRight"),)
             self.settling.end(parcel, Ending(Outcome.PARTIALLY_REVOKED, len(tokens) - 1, first, 200))
         elif how == "refused":
@@ -346,7 +336,6 @@ class SmallWorld:
                 self.read_past(topic, 1_000)
                 self.tell()
         self.tell()
-        self.called_knowingly_from = len(self.called)
         for _ in range(10_000):
             if not self.move(how):
                 break
