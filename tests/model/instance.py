@@ -115,6 +115,7 @@ class Instance:
             replaced=lambda parcel, pieces: self.desk.replaced(parcel, pieces),
             wanted=lambda parcel: self.desk.wants(parcel),
             keyless=lambda _: None,
+            shares={},
         )
         self.desk = self._new_desk()
         self.settling = Settling(
@@ -307,7 +308,7 @@ class Instance:
 
     # --- the gateway
 
-    async def revoke(self, app: App, parcel: Parcel, body: bytes) -> Reply:
+    async def revoke(self, app: App, parcel: Parcel, body: bytes | memoryview) -> Reply:
         assert parcel.owner is not None
         here = self._last(parcel.owner.shard)
         self.watcher.called(self, here, parcel)
