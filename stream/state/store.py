@@ -30,6 +30,7 @@ from rocksdict import (
 )
 
 from stream.model import StartError, StoreCorrupt, StoreStalled
+from stream.state import manifest
 from stream.state.keys import DATA_KINDS, PREFIX_BYTES, bucket_of, head
 from stream.state.witness import Witness
 
@@ -49,6 +50,7 @@ class Store:
         """Open or create. Raises StartError where another process has it or the disk refuses, StoreCorrupt where it
         cannot be trusted."""
         self.path = path
+        manifest.check(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._witness = Witness(path.with_name(f"{path.name}.reading"))
