@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from tests.failures.control import Control
 from tests.scenarios.making import now_ms
 from tests.scenarios.service import Instance
 from tests.scenarios.town import Town
@@ -54,6 +55,7 @@ class Seat:
         self.spoiled = False
         self.ended: list[Ended] = []
         self.freezes: list[Freeze] = []
+        self.control = Control(town.folder / f"control-{name}")
         self._town, self._changes = town, changes
         self._lock = threading.Lock()
         self._instance: Instance | None = None
@@ -78,6 +80,22 @@ class Seat:
             self._wanted = False
             if self._instance is not None:
                 self._instance.kill()
+
+    @contextmanager
+    def doomed(self, point: str, nth: int = 1) -> Iterator[Instance]:
+        """Whoever sits here, or is put here, dies at this point, if it comes by; nobody starts it again meanwhile."""
+        with self._lock:
+            self._tend()
+            self.control.doom(point, nth)
+            instance = self._run()
+            instance.dismissed = True
+            try:
+                yield instance
+            finally:
+                self.control.spare()
+            code = instance.process.poll()
+            if code not in (None, 0, -signal.SIGKILL):
+                self._note(instance, code)
 
     def stop(self) -> None:
         """SIGTERM, and nobody until the next start."""
@@ -126,9 +144,10 @@ class Seat:
         if time.monotonic() >= self._again_s and len(self.ended) < MOST_ENDS:
             self._run()
 
-    def _run(self) -> None:
+    def _run(self) -> Instance:
         if self._instance is None or not self._instance.running:
-            self._instance = self._town.run(self.name, **self._changes)  # type: ignore[arg-type]
+            self._instance = self._town.launch(self.name, self.control, **self._changes)
+        return self._instance
 
     def _note(self, instance: Instance, code: int) -> None:
         lines = instance.text.strip().splitlines() or [""]

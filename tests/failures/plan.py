@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tests.failures.faults import FAULTS, Fault, Strike, Target
+from tests.failures.faults import Fault, Strike, Target
+from tests.failures.table import FAULTS
 
 SEATS = ("a", "b", "c")
 STRIKE_EVERY_S = 1.8

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.failures.faults import FAULTS
+from tests.failures.table import FAULTS
 from tests.failures.verdict import Verdict
 
 HEAD = (

@@ -22,9 +22,10 @@ from confluent_kafka.admin import AdminClient
 from stream.brokers.apache import ApacheKafka
 from stream.model import Status, ViolationEvent
 from stream.pushkit.simulator import AppFaults, Faults, Latency, Shape
-from tests.failures.faults import FAULTS, MAX_POLL_S, TIMEOUT_S, Strike
+from tests.failures.faults import MAX_POLL_S, TIMEOUT_S, Strike
 from tests.failures.fleet import Fleet, Seat
 from tests.failures.plan import SEATS, Plan
+from tests.failures.table import FAULTS
 from tests.failures.verdict import (
     Verdict,
     called_though_known,

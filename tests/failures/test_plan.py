@@ -7,8 +7,9 @@ from itertools import combinations
 from pathlib import Path
 from random import Random
 
-from tests.failures.faults import FAULTS, Strike, Target, spoiled
+from tests.failures.faults import Strike, Target, spoiled
 from tests.failures.plan import Plan, draw
+from tests.failures.table import FAULTS
 
 PLANS = [draw(seed, 10, 30) for seed in range(1, 301)]
 

@@ -11,7 +11,7 @@ from stream.brokers.apache import ApacheKafka
 from tests.failures.plan import draw
 from tests.failures.scene import play
 
-SEEDS = (2, 22, 286)
+SEEDS = (286, 116)
 SECONDS = (6, 9)
 
 

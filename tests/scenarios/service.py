@@ -20,11 +20,19 @@ Log = dict[str, Any]
 class Instance:
     """One process. Its log is JSON lines in a file of its own."""
 
-    def __init__(self, settings: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Path,
+        log: Path,
+        *flags: str,
+        environment: Mapping[str, str] | None = None,
+        program: str = "stream",
+    ) -> None:
+        """``program``: the module that is run; ``tests.failures.launcher`` prepares the same command."""
         self.settings, self.log = settings, log
         self.dismissed = False
         """Whether its end was asked for."""
-        command = [sys.executable, "-m", "stream", "run", "-c", str(settings), *flags]
+        command = [sys.executable, "-m", program, "run", "-c", str(settings), *flags]
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 command,

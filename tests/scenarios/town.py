@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from stream.model import Send, ViolationEvent
 from stream.wire.wire import Wire
+from tests.failures.control import VARIABLE, Control
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches
 from tests.scenarios.making import Maker
@@ -127,7 +128,18 @@ class Town:
     ) -> Instance:
         """Start an instance; ``name`` is its store and log."""
         file = settings or self.settings(name, **changes)
-        instance = Instance(file, self.folder / f"{name}-{len(self.instances)}.log", *flags)
+        return self._started(Instance(file, self._log(name), *flags))
+
+    def launch(self, name: str, control: Control, **changes: Mapping[str, object]) -> Instance:
+        """The same, prepared by the launcher of failures: it listens to the control."""
+        environment = {VARIABLE: str(control.file)}
+        file, program = self.settings(name, **changes), "tests.failures.launcher"
+        return self._started(Instance(file, self._log(name), environment=environment, program=program))
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}-{len(self.instances)}.log"
+
+    def _started(self, instance: Instance) -> Instance:
         self.instances.append(instance)
         return instance
 
