@@ -3,6 +3,9 @@
 Promised: exit 0 only if no schedule had a breach; the report is whole after every schedule; what a schedule with a
 breach left behind (logs, settings, stores, its story) is kept, and its folder named. A seed gives the same
 schedule again where ``--seconds`` is the same. Not promised: speed.
+
+``--break NAME`` spoils the code on purpose (``tests.failures.breaks``) and plays the short schedule that must show it,
+or the seeds that are given: exit 0 only if there was a breach.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stream.brokers.apache import ApacheKafka
 from tests.failures import report
-from tests.failures.plan import draw
+from tests.failures.breaks.schedules import SCHEDULES
+from tests.failures.launcher import BREAK
+from tests.failures.plan import Plan, draw
 from tests.failures.scene import play
 from tests.failures.verdict import Verdict
 
@@ -27,22 +32,31 @@ def main() -> int:
     """All seeds."""
     args = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that it takes its processes with it
-    first, last = args.seeds
+    if args.spoiled:
+        os.environ[BREAK] = args.spoiled
     verdicts: list[Verdict] = []
     with ApacheKafka() as kafka, tempfile.TemporaryDirectory(prefix="unpush-keys-") as keys:
-        for seed in range(int(first), int(last) + 1):
-            verdicts.append(_one(seed, args.seconds, kafka, Path(keys)))
+        for plan in _plans(args):
+            verdicts.append(_one(plan, kafka, Path(keys)))
             report.write(args.report, verdicts)
     broken = [each.plan.seed for each in verdicts if each.breaches]
     print(f"{len(verdicts)} schedules, with a breach: {broken or 'none'}; {args.report.with_suffix('.md')}")
-    return 1 if broken else 0
+    return int(bool(broken) != bool(args.spoiled))
 
 
-def _one(seed: int, seconds: tuple[float, float], kafka: ApacheKafka, keys: Path) -> Verdict:
-    plan = draw(seed, *seconds)
+def _plans(args: argparse.Namespace) -> Iterator[Plan]:
+    if args.seeds is None and args.spoiled:
+        yield SCHEDULES[args.spoiled]
+        return
+    first, last = args.seeds or (1, 300)
+    for seed in range(int(first), int(last) + 1):
+        yield draw(seed, *args.seconds)
+
+
+def _one(plan: Plan, kafka: ApacheKafka, keys: Path) -> Verdict:
     print(plan, flush=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"unpush-failures-{seed}-"))
-    verdict = play(plan, kafka, keys, folder, f"f{os.getpid()}-{seed}")
+    folder = Path(tempfile.mkdtemp(prefix=f"unpush-failures-{plan.seed}-"))
+    verdict = play(plan, kafka, keys, folder, f"f{os.getpid()}-{plan.seed}")
     _tell(verdict, folder)
     if not verdict.breaches:
         shutil.rmtree(folder)
@@ -64,9 +78,10 @@ def _tell(verdict: Verdict, folder: Path) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.failures", description="Plays seeded schedules of faults.")
-    parser.add_argument("--seeds", type=_range(int), default=(1, 300), metavar="FROM-TO", help="default 1-300")
+    parser.add_argument("--seeds", type=_range(int), metavar="FROM-TO", help="default 1-300")
     parser.add_argument("--seconds", type=_range(float), default=(10, 30), metavar="FROM-TO", help="default 10-30")
     parser.add_argument("--report", type=Path, required=True, metavar="FILE", help="written as FILE.md and FILE.json")
+    parser.add_argument("--break", dest="spoiled", choices=SCHEDULES, help="what is spoiled on purpose")
     return parser.parse_args()
 
 

@@ -1,4 +1,5 @@
-"""Deaths at named points: kill -9 not at any moment, but where something has just happened and the next has not.
+"""Deaths at named points: kill -9 not at any moment, but where something has just happened and the next has not; and
+results that cannot be delivered.
 
 Promised: the instance dies when it comes by the point, or at the strike's end where it does not; then it is started
 again. The points are the launcher's (``launcher.POINTS``). A bucket leaves the store only when its retention is over,
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tests.failures.fleet import Seat
     from tests.failures.scene import Scene
     from tests.scenarios.service import Instance
+
+
+UNREACHABLE: Final = "results unreachable"
 
 
 def _as_it_is(_: object) -> None:
@@ -58,11 +62,25 @@ def _at(
     return Fault(Target.SEAT, does, "a new start", 2.0, 4.0, True, strike_instance)
 
 
+def hold_results(scene: Scene, strike: Strike) -> None:
+    seat = scene.seat(strike)
+    seat.control.results_held = True
+    scene.hold(strike)
+    if end := Random(strike.seed).choice((None, seat.kill, seat.stop)):
+        end()  # what it could not deliver is gone with it
+    seat.control.results_held = False
+    seat.start()
+
+
 DEATHS: Final[Mapping[str, Fault]] = {
     "killed: answered": _at("answered", most=20),
     "killed: written": _at("written", most=20),
     "killed: delivered": _at("delivered", most=5),
     "killed: flushed": _at("flushed"),
     "killed: restoring": _at("restoring", most=3, before=_without_its_store),
+    UNREACHABLE: Fault(
+        Target.SEAT, "the results topic is out of reach, while calls succeed", "within reach, or a new start", 1.0, 4.0,
+        True, hold_results,
+    ),
     "killed: draining": _at("draining", then=_told_to_stop),
-}
+}  # fmt: skip

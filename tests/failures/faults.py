@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stream.model import Status
 from stream.pushkit.simulator import AppFaults, Body, Down, End, Failure, Faults, Latency, Shape
@@ -20,8 +20,9 @@ from stream.pushkit.simulator import AppFaults, Body, Down, End, Failure, Faults
 if TYPE_CHECKING:
     from tests.failures.scene import Scene
 
-TIMEOUT_S = 1.0
-"""``push_kit.timeout`` of every instance: hanging calls are over soon."""
+TIMEOUTS_S = (1.0, 4.0)
+"""``push_kit.timeout`` of every instance, by the seed: hanging calls are over soon, or a slow answer comes when its
+shard has long left."""
 
 MAX_POLL_S = 3.0
 """``max.poll.interval.ms`` of every instance, in seconds."""
@@ -53,6 +54,14 @@ class Strike:
 
     def __str__(self) -> str:
         return f"{self.at_s:5.1f} s  {self.fault} ({self.target}), {self.for_s:.1f} s"
+
+
+class Struck(NamedTuple):
+    """A strike as it happened."""
+
+    strike: Strike
+    from_ms: int
+    to_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +252,13 @@ FAULTS: Mapping[str, Fault] = {
         Target.GATEWAY, "answers take 0.2 to 0.9 s", "healed", 2.0, 6.0, False, _mood(_slow(200, 900))
     ),
     "gateway late": Fault(
-        Target.GATEWAY, "revokes, and answers after our timeout", "healed", 1.0, 4.0, True, _mood(_slow(1_100, 2_500))
+        Target.GATEWAY,
+        "revokes, and answers after our timeout, or when a shard has been let go",
+        "healed",
+        1.0,
+        4.0,
+        True,
+        _mood(_slow(1_100, 3_800)),
     ),
     "gateway hanging": Fault(
         Target.GATEWAY,

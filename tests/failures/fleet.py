@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from tests.failures.control import Control
+from tests.failures.faults import MAX_POLL_S
+from tests.failures.plan import Plan
 from tests.scenarios.making import now_ms
 from tests.scenarios.service import Instance
 from tests.scenarios.town import Town
@@ -25,6 +27,24 @@ MOST_ENDS = 12
 
 STOPS_WITHIN_S = 90.0
 """Far beyond any drain: a busy machine is no fault."""
+
+
+Changes = Mapping[str, Mapping[str, object]]
+"""Settings that differ from the town's, by section."""
+
+
+def changes_of(plan: Plan) -> Changes:
+    """The settings of all instances of a schedule."""
+    changes: dict[str, Mapping[str, object]] = {
+        "kafka": {"group_protocol": plan.protocol},
+        "push_kit": {"timeout": f"{plan.timeout_s}s"},
+        "shutdown": {"drain": "3s"},
+    }
+    # Under the other protocol the broker alone says when a member is gone: after four seconds, as it was started.
+    # librdkafka wants the polling interval above its own default of a session, 45 s.
+    if plan.protocol == "classic":
+        changes["kafka__properties"] = {"max.poll.interval.ms": str(int(MAX_POLL_S * 1_000))}
+    return changes
 
 
 class Ended(NamedTuple):
@@ -50,7 +70,7 @@ class Freeze(NamedTuple):
 class Seat:
     """One instance after the other, all with one store."""
 
-    def __init__(self, town: Town, name: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+    def __init__(self, town: Town, name: str, changes: Changes) -> None:
         self.name, self.store = name, town.folder / f"state-{name}"
         self.spoiled = False
         self.ended: list[Ended] = []
@@ -158,8 +178,8 @@ class Seat:
 class Fleet:
     """All seats."""
 
-    def __init__(self, town: Town, names: Sequence[str], changes: Mapping[str, Mapping[str, object]]) -> None:
-        self.seats = {name: Seat(town, name, changes) for name in names}
+    def __init__(self, town: Town, plan: Plan, names: Sequence[str]) -> None:
+        self.seats = {name: Seat(town, name, changes_of(plan)) for name in names}
 
     def tend(self) -> None:
         """Start again whoever ended by itself."""

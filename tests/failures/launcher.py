@@ -16,8 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from confluent_kafka import Producer
+
 from stream.__main__ import main
-from stream.service import chores
+from stream.service import chores, story
 from tests.failures.control import VARIABLE, Control
 
 BREAK: Final = "FAILURES_BREAK"
@@ -65,6 +67,30 @@ def _watched(method: Callable[..., Any], comes_by: Callable[[], None], ended: bo
     return after if ended else before
 
 
+def hold_results(control: Control) -> None:
+    """While the control says so, results wait in the client, as they do when nobody leads their partitions."""
+
+    class Holding(Producer):
+        def __init__(self, properties: dict[str, Any]) -> None:
+            super().__init__(properties)
+            self._held: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+        def produce(self, *args: Any, **named: Any) -> None:
+            if control.results_held and args[0].endswith("revoke-result"):
+                self._held.append((args, named))
+            else:
+                super().produce(*args, **named)
+
+        def poll(self, *args: Any) -> int:
+            if not control.results_held:
+                held, self._held = self._held, []
+                for each, named in held:
+                    super().produce(*each, **named)
+            return int(super().poll(*args))
+
+    vars(story)["Producer"] = Holding
+
+
 def step_clock(control: Control) -> None:
     """The wall clock is as far ahead as the control says; what is waited for goes by another one."""
     true_ns = time.time_ns
@@ -81,6 +107,7 @@ if __name__ == "__main__":
     hurry()
     of_this_seat = Control(Path(os.environ[VARIABLE]))
     step_clock(of_this_seat)
+    hold_results(of_this_seat)
     watch(of_this_seat)
     if name := os.environ.get(BREAK):
         import_module(f"tests.failures.breaks.{name}").spoil()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tests.failures.faults import Fault, Strike, Target
+from tests.failures.faults import TIMEOUTS_S, Fault, Strike, Target
 from tests.failures.table import FAULTS
 
 SEATS = ("a", "b", "c")
@@ -31,6 +31,7 @@ class Plan:
     seats: tuple[str, ...]
     messages: int
     strikes: tuple[Strike, ...]
+    timeout_s: float = TIMEOUTS_S[0]
 
     @property
     def may_repeat(self) -> bool:
@@ -43,7 +44,7 @@ class Plan:
         return any(FAULTS[strike.fault].target is Target.BROKER for strike in self.strikes)
 
     def __str__(self) -> str:
-        who = f"instances {', '.join(self.seats)}, group protocol {self.protocol}"
+        who = f"instances {', '.join(self.seats)}, group protocol {self.protocol}, timeout {self.timeout_s:g} s"
         head = f"seed {self.seed}: {self.for_s:.1f} s, {self.messages} messages, {who}"
         return "\n  ".join([head, *map(str, self.strikes)])
 
@@ -54,11 +55,12 @@ def draw(seed: int, least_s: float, most_s: float) -> Plan:
     for_s = random.uniform(least_s, most_s)
     seats = SEATS[: random.choice((1, 1, 2, 2, 3))]
     protocol = random.choice(("classic", "consumer"))
+    timeout_s = random.choice(TIMEOUTS_S)
     strikes: list[Strike] = []
     for _ in range(max(2, round(for_s / STRIKE_EVERY_S))):
         strikes += _strike(random, for_s, seats, strikes)
     strikes.sort(key=lambda strike: strike.at_s)
-    return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes))
+    return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes), timeout_s)
 
 
 def _strike(random: Random, for_s: float, seats: Sequence[str], others: Iterable[Strike]) -> list[Strike]:

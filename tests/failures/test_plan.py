@@ -49,7 +49,7 @@ def test_a_plan_says_all_that_it_will_do() -> None:
     strike = Strike("kill", "a", 1.5, 2.0, 3)
     said = str(Plan(7, 12.0, "classic", ("a",), 360, (strike,)))
     assert said.splitlines() == [
-        "seed 7: 12.0 s, 360 messages, instances a, group protocol classic",
+        "seed 7: 12.0 s, 360 messages, instances a, group protocol classic, timeout 1 s",
         "    1.5 s  kill (a), 2.0 s",
     ]
 

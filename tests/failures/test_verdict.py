@@ -10,11 +10,12 @@ import pytest
 
 from stream.model import Outcome, RevokeResult, Send, SendHead, SendPart, Severity
 from tests.failures import report
-from tests.failures.faults import Strike
+from tests.failures.faults import Strike, Struck
 from tests.failures.fleet import Ended, Freeze
 from tests.failures.plan import Plan
 from tests.failures.verdict import (
     ANSWER_MS,
+    FAILOVER_MS,
     KNOWN_WITHIN_MS,
     UNKNOWING_MS,
     Verdict,
@@ -22,6 +23,7 @@ from tests.failures.verdict import (
     overlaps,
     unallowed_repeats,
     unexplained,
+    written_by_two,
 )
 from tests.scenarios.service import Instance
 from tests.scenarios.story import Book, Overlap, Seen, Sent, Story
@@ -42,7 +44,7 @@ class Log:
 
 
 def told(log: Log, *freezes: Freeze) -> list[Overlap]:
-    return overlaps([cast(Instance, log)], freezes)
+    return overlaps([cast(Instance, log)], freezes, ())
 
 
 def plan(*faults: str) -> Plan:
@@ -104,6 +106,34 @@ def test_no_token_is_called_again_once_its_result_is_known() -> None:
     assert list(called_though_known(story, book)) == ["('m', 'v'): 1 tokens called 1001 ms after result 1"]
     story.overlaps = [Overlap(2, 6_000, 7_000)]
     assert not list(called_though_known(story, book))
+
+
+def twice(*times_ms: int) -> Story:
+    """One result, written at these times."""
+    result = RevokeResult(
+        "1", "v", "m", Severity.HIGH, "spam", 1, Outcome.NOT_FOUND, None, None, None, (), 0, 0, (), 0, None, None, None,
+        None, 0, 0, False, 1, 2,
+    )  # fmt: skip
+    return Story([], [], [Seen(result, b"m", 2, offset, (), at_ms) for offset, at_ms in enumerate(times_ms)])
+
+
+def test_a_result_stands_twice_only_where_two_owners_did_not_know_of_each_other() -> None:
+    """Promise 3: a crash may repeat a call. A shard that was let go is written for by its next owner alone."""
+    assert not list(written_by_two(twice(5_000), ()))
+    assert list(written_by_two(twice(5_000, 7_000), ())) == ["('m', 'v'): result 1 again after 2000 ms"]
+    story = twice(5_000, 7_000)
+    story.overlaps = [Overlap(2, 6_900, 7_100)]
+    assert not list(written_by_two(story, ()))
+    struck = [Struck(Strike(name, "", 0.0, 1.0, 1), 6_000, 6_500) for name in ("kill", "broker killed")]
+    assert list(written_by_two(twice(5_000, 7_000), struck[:1]))
+    assert not list(written_by_two(twice(5_000, 7_000), struck))
+    assert list(written_by_two(twice(5_000, 7_000 + FAILOVER_MS), struck))
+
+
+def test_results_that_were_on_their_way_when_a_shard_left_may_overlap() -> None:
+    struck = Struck(Strike("results unreachable", "a", 0.0, 1.0, 1), 6_000, 7_000)
+    assert {each.partition for each in overlaps((), (), [struck])} == {0, 1, 2, 3}
+    assert overlaps((), (), [struck])[0] == Overlap(0, 6_000, 7_000 + ANSWER_MS)
 
 
 def test_the_report_names_counts_and_breaches(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ from datetime import datetime
 from itertools import islice
 
 from stream.model import Outcome
-from tests.failures.faults import MAX_POLL_S
+from tests.failures.deaths import UNREACHABLE
+from tests.failures.faults import MAX_POLL_S, Struck, Target
 from tests.failures.fleet import Ended, Freeze
 from tests.failures.plan import Plan
+from tests.failures.table import FAULTS
 from tests.scenarios.judge import SHOWN, Case, owned_twice
 from tests.scenarios.service import Instance
-from tests.scenarios.story import Book, Overlap, Story
+from tests.scenarios.story import Book, Overlap, Seen, Story
 
 UNKNOWING_MS = int(1_000 * (MAX_POLL_S + 6.0))
 """How long before its log says so a member that was not frozen may have lost its shards: the longest poll, and the
@@ -27,6 +29,12 @@ longest session (six seconds by the broker's default)."""
 
 KNOWN_WITHIN_MS = 1_000
 """From a result's arrival in its topic until no call of its tokens may come any more."""
+
+FAILOVER_MS = 15_000
+"""After a broker is back, results may arrive that had been on their way before."""
+
+PARTITIONS = 4
+"""Of each topic of a town."""
 
 ANSWER_MS = 2_000
 """A call under way when it learns of the loss, and its result."""
@@ -55,10 +63,12 @@ class Verdict:
     breaches: tuple[str, ...]
 
 
-def overlaps(instances: Iterable[Instance], freezes: Iterable[Freeze]) -> list[Overlap]:
-    """When a partition may have had two owners, as those say that lost one."""
+def overlaps(instances: Iterable[Instance], freezes: Iterable[Freeze], struck: Iterable[Struck]) -> list[Overlap]:
+    """When a partition may have had two owners, as those say that lost one; and when a former owner's results were
+    still on their way."""
     frozen = list(freezes)
-    found: list[Overlap] = []
+    held = [each for each in struck if each.strike.fault == UNREACHABLE]
+    found = [Overlap(part, each.from_ms, each.to_ms + ANSWER_MS) for each in held for part in range(PARTITIONS)]
     for instance in instances:
         for said in instance.said("shards_lost"):
             lost_ms = int(datetime.fromisoformat(said["timestamp"]).timestamp() * 1_000)
@@ -117,6 +127,23 @@ def called_though_known(story: Story, book: Book) -> Iterator[str]:
             if again and not owned_twice(story, seen.partition, max(again)):
                 after_ms = max(again) - seen.timestamp_ms
                 yield f"{seen.name}: {len(again)} tokens called {after_ms} ms after result {seen.result.result_id}"
+
+
+def written_by_two(story: Story, struck: Iterable[Struck]) -> Iterator[str]:
+    """Breaches: a result that stands in its topic twice, though nobody who had lost a shard unknowingly can have
+    written one of them, and no broker was away.
+
+    Its own former self does not repeat it either: whoever owns a shard has read what stood there when it came.
+    """
+    kafka = [each for each in struck if FAULTS[each.strike.fault].target is Target.BROKER]
+    first: dict[str, Seen] = {}
+    for seen in sorted(story.results, key=lambda each: (each.partition, each.offset)):
+        before = first.setdefault(seen.result.result_id, seen)
+        times = before.timestamp_ms, seen.timestamp_ms
+        if before is seen or any(owned_twice(story, seen.partition, at_ms) for at_ms in times):
+            continue
+        if not any(each.from_ms <= times[1] <= each.to_ms + FAILOVER_MS for each in kafka):
+            yield f"{seen.name}: result {seen.result.result_id} again after {times[1] - times[0]} ms"
 
 
 def unallowed_repeats(book: Book, plan: Plan) -> Iterator[str]:
