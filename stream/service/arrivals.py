@@ -25,7 +25,7 @@ from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.intake import Intake
 from stream.service.outbox import Outbox
-from stream.state.shard import Shard
+from stream.state.shard import NOTHING, Shard
 from stream.state.store import Store
 
 CALLS_WAIT_S: Final = 1.5
@@ -112,7 +112,8 @@ class Arrivals:
             shard.forget()
         shard.set_topic_ids(dict(ids))
         shard.live_start = ends
-        shard.read_back_ms = dict.fromkeys((Topic.VIOLATIONS, Topic.RESULTS), float(self._clock.now_ms()))
+        # Not since now: our clock may be behind the broker's, and then what stands there would count as read.
+        shard.read_back_ms = dict.fromkeys((Topic.VIOLATIONS, Topic.RESULTS), NOTHING)
         return shard
 
     @staticmethod

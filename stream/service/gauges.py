@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from typing import Final
 
 from stream.model import Severity, Topic
@@ -242,7 +243,7 @@ def _topic_seen(shard: Shard, topic: Topic, unread: int | None) -> Json:
     return {
         "unread": unread,
         "restoring": shard.restoring(topic),
-        "readBackTo": None if back_ms == EVERYTHING else int(back_ms),
+        "readBackTo": int(back_ms) if isfinite(back_ms) else None,
     }
 
 

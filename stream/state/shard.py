@@ -32,6 +32,7 @@ from stream.work.judgement import Trace
 from stream.work.ranges import Ranges
 
 EVERYTHING: Final = float("-inf")
+NOTHING: Final = float("inf")
 RUN_SENDS: Final = 65_536
 """So many sends make a run of the index; until then they are found in memory."""
 RUN_BYTES: Final = 256 << 20
@@ -83,7 +84,8 @@ class Shard:
         self.recalled = False
         """Whether everything that was stored before has been condemned again."""
         self.read_back_ms: dict[Topic, float] = {}
-        """Of each topic all records from this time on have been read; EVERYTHING: all within retention."""
+        """Of each topic all records from this time on have been read; EVERYTHING: all within retention; NOTHING:
+        none for sure."""
         self.floor: dict[Topic, int] = {}
         self.live_start: dict[Topic, int] = {}
         self.read_to_end_s = 0.0

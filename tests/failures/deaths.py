@@ -1,5 +1,5 @@
 """Deaths at named points: kill -9 not at any moment, but where something has just happened and the next has not; and
-results that cannot be delivered.
+results that cannot be delivered, and clocks that are wrong.
 
 Promised: the instance dies when it comes by the point, or at the strike's end where it does not; then it is started
 again. The points are the launcher's (``launcher.POINTS``). A bucket leaves the store only when its retention is over,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 UNREACHABLE: Final = "results unreachable"
+HOUR_MS: Final = 3_600_000
 
 
 def _as_it_is(_: object) -> None:
@@ -72,12 +73,38 @@ def hold_results(scene: Scene, strike: Strike) -> None:
     seat.start()
 
 
+def crowd(scene: Scene, strike: Strike) -> None:
+    seats = [scene.fleet.seats[name] for name in scene.crowd]
+    for seat in seats:
+        seat.start()
+    scene.hold(strike)
+    for seat in seats:
+        Random(strike.seed).choice((seat.kill, seat.stop))()
+
+
+def step_clock(scene: Scene, strike: Strike) -> None:
+    seat, random = scene.seat(strike), Random(strike.seed)
+    seat.control.clock_ms = random.choice((-HOUR_MS, HOUR_MS))
+    if random.random() < 0.5:  # else it is stepped while the instance works
+        seat.kill()
+        seat.start()
+    scene.hold(strike)
+    seat.control.clock_ms = 0
+
+
 DEATHS: Final[Mapping[str, Fault]] = {
     "killed: answered": _at("answered", most=20),
     "killed: written": _at("written", most=20),
     "killed: delivered": _at("delivered", most=5),
     "killed: flushed": _at("flushed"),
     "killed: restoring": _at("restoring", most=3, before=_without_its_store),
+    "crowd": Fault(
+        Target.CROWD, "three more instances join at once", "all are killed, or told to stop", 3.0, 7.0, True, crowd
+    ),
+    "clock stepped": Fault(
+        Target.SEAT, "the wall clock is an hour ahead or behind, often from a start on", "it is right again", 2.0, 4.0,
+        True, step_clock,
+    ),
     UNREACHABLE: Fault(
         Target.SEAT, "the results topic is out of reach, while calls succeed", "within reach, or a new start", 1.0, 4.0,
         True, hold_results,

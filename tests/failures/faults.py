@@ -33,6 +33,7 @@ class Target(Enum):
 
     SEAT = "an instance that is there from the start"
     GUEST = "an instance that comes and goes"
+    CROWD = "many instances that come and go at once"
     GATEWAY = "Push Kit"
     BROKER = "Kafka"
     STORY = "the violations"

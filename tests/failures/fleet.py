@@ -33,8 +33,8 @@ Changes = Mapping[str, Mapping[str, object]]
 """Settings that differ from the town's, by section."""
 
 
-def changes_of(plan: Plan) -> Changes:
-    """The settings of all instances of a schedule."""
+def changes_of(plan: Plan, seat: str) -> Changes:
+    """The settings of a seat's instances."""
     changes: dict[str, Mapping[str, object]] = {
         "kafka": {"group_protocol": plan.protocol},
         "push_kit": {"timeout": f"{plan.timeout_s}s"},
@@ -43,7 +43,8 @@ def changes_of(plan: Plan) -> Changes:
     # Under the other protocol the broker alone says when a member is gone: after four seconds, as it was started.
     # librdkafka wants the polling interval above its own default of a session, 45 s.
     if plan.protocol == "classic":
-        changes["kafka__properties"] = {"max.poll.interval.ms": str(int(MAX_POLL_S * 1_000))}
+        properties = {"max.poll.interval.ms": str(int(MAX_POLL_S * 1_000))}
+        changes["kafka__properties"] = properties | ({"group.instance.id": seat} if plan.static else {})
     return changes
 
 
@@ -179,7 +180,7 @@ class Fleet:
     """All seats."""
 
     def __init__(self, town: Town, plan: Plan, names: Sequence[str]) -> None:
-        self.seats = {name: Seat(town, name, changes_of(plan)) for name in names}
+        self.seats = {name: Seat(town, name, changes_of(plan, name)) for name in names}
 
     def tend(self) -> None:
         """Start again whoever ended by itself."""

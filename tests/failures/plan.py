@@ -14,6 +14,7 @@ from tests.failures.faults import TIMEOUTS_S, Fault, Strike, Target
 from tests.failures.table import FAULTS
 
 SEATS = ("a", "b", "c")
+CROWD = ("d", "e", "f")
 STRIKE_EVERY_S = 1.8
 """On average, so that several overlap."""
 
@@ -32,6 +33,8 @@ class Plan:
     messages: int
     strikes: tuple[Strike, ...]
     timeout_s: float = TIMEOUTS_S[0]
+    static: bool = False
+    """Whether each seat keeps its name in the group (``group.instance.id``), whoever sits there."""
 
     @property
     def may_repeat(self) -> bool:
@@ -45,6 +48,7 @@ class Plan:
 
     def __str__(self) -> str:
         who = f"instances {', '.join(self.seats)}, group protocol {self.protocol}, timeout {self.timeout_s:g} s"
+        who += ", static members" if self.static else ""
         head = f"seed {self.seed}: {self.for_s:.1f} s, {self.messages} messages, {who}"
         return "\n  ".join([head, *map(str, self.strikes)])
 
@@ -56,11 +60,12 @@ def draw(seed: int, least_s: float, most_s: float) -> Plan:
     seats = SEATS[: random.choice((1, 1, 2, 2, 3))]
     protocol = random.choice(("classic", "consumer"))
     timeout_s = random.choice(TIMEOUTS_S)
+    static = protocol == "classic" and random.random() < 0.5
     strikes: list[Strike] = []
     for _ in range(max(2, round(for_s / STRIKE_EVERY_S))):
         strikes += _strike(random, for_s, seats, strikes)
     strikes.sort(key=lambda strike: strike.at_s)
-    return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes), timeout_s)
+    return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes), timeout_s, static)
 
 
 def _strike(random: Random, for_s: float, seats: Sequence[str], others: Iterable[Strike]) -> list[Strike]:

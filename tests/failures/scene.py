@@ -26,7 +26,7 @@ from stream.pushkit.simulator import AppFaults, Faults, Latency, Shape
 from tests.failures.faults import Strike, Struck
 from tests.failures.fleet import Fleet, Seat
 from tests.failures.launcher import BREAK
-from tests.failures.plan import SEATS, Plan
+from tests.failures.plan import CROWD, SEATS, Plan
 from tests.failures.table import FAULTS
 from tests.failures.verdict import (
     Verdict,
@@ -79,7 +79,8 @@ class Scene:
 
     def __init__(self, plan: Plan, town: Town, kafka: ApacheKafka) -> None:
         self.plan, self.town, self.kafka = plan, town, kafka
-        self.fleet = Fleet(town, plan, SEATS)
+        self.fleet = Fleet(town, plan, SEATS + CROWD)
+        self.crowd = CROWD
         self.struck: list[Struck] = []
         self.notes: list[str] = []
         self.breaches: list[str] = []

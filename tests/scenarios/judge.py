@@ -133,8 +133,10 @@ def _spans(case: Case, name: Name) -> dict[tuple[int, int], list[Span]]:
 
 
 def in_overlap(story: Story, seen: Seen) -> bool:
-    """Whether the result's partition may have had two owners when it was made."""
-    return owned_twice(story, seen.partition, seen.result.completed_at_ms)
+    """Whether the result's partition may have had two owners when it was made, or written: a maker's clock may be
+    wrong."""
+    times = seen.result.completed_at_ms, seen.timestamp_ms
+    return any(owned_twice(story, seen.partition, at_ms) for at_ms in times)
 
 
 def owned_twice(story: Story, partition: int, at_ms: int) -> bool:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from stream.model import Topic
 from stream.service.arrivals import OWN_RESULTS_WAIT_S, Arrivals, Topics
 from stream.service.clock import Clock
 from stream.service.intake import Intake
 from stream.service.outbox import Outbox
+from stream.state.store import Store
+from tests.state.stored import HOUR_MS
 
 
 class Room:
@@ -75,6 +79,18 @@ async def test_a_shard_that_is_back_before_its_going_was_heard_of_leaves_no_call
     coming._loop.call_soon_threadsafe(room._desk.shard_came, 0)
     await asyncio.sleep(0)
     assert heard == ["went", "forsaken", "came"]
+
+
+async def test_a_shard_that_comes_counts_nothing_as_read_whatever_our_clock_says(tmp_path: Path) -> None:
+    """A violation acts as soon as what could speak against it has been read: by an hour's wrong clock all of it would
+    seem to have been."""
+    store = Store(tmp_path / "db")
+    coming = arrivals(OnTheirWay(looks=0))
+    coming._store = store
+    coming.arrive({3: dict.fromkeys(Topic, 0)})
+    assert not coming.shards[3].read_back_to(time.time() * 1_000 + HOUR_MS)
+    coming.lost([3])
+    store.close()
 
 
 async def test_shards_that_were_never_lost_wait_for_nothing() -> None:
