@@ -5,7 +5,8 @@ breach left behind (logs, settings, stores, its story) is kept, and its folder n
 schedule again where ``--seconds`` is the same. Not promised: speed.
 
 ``--break NAME`` spoils the code on purpose (``tests.failures.breaks``) and plays the short schedule that must show it,
-or the seeds that are given: exit 0 only if there was a breach.
+or the seeds that are given: exit 0 only if there was a breach. ``--each`` plays every fault by itself and reports how
+long work waited for it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from stream.brokers.apache import ApacheKafka
 from tests.failures import report
 from tests.failures.breaks.schedules import SCHEDULES
 from tests.failures.launcher import BREAK
-from tests.failures.plan import Plan, draw
+from tests.failures.plan import Plan, draw, each_alone
 from tests.failures.scene import play
 from tests.failures.verdict import Verdict
 
@@ -45,6 +46,9 @@ def main() -> int:
 
 
 def _plans(args: argparse.Namespace) -> Iterator[Plan]:
+    if args.each:
+        yield from each_alone()
+        return
     if args.seeds is None and args.spoiled:
         yield SCHEDULES[args.spoiled]
         return
@@ -81,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=_range(int), metavar="FROM-TO", help="default 1-300")
     parser.add_argument("--seconds", type=_range(float), default=(10, 30), metavar="FROM-TO", help="default 10-30")
     parser.add_argument("--report", type=Path, required=True, metavar="FILE", help="written as FILE.md and FILE.json")
+    parser.add_argument("--each", action="store_true", help="each fault alone, settings as shipped")
     parser.add_argument("--break", dest="spoiled", choices=SCHEDULES, help="what is spoiled on purpose")
     return parser.parse_args()
 

@@ -6,7 +6,7 @@ moments of the work again: processes and the broker have their own pace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -35,6 +35,9 @@ class Plan:
     timeout_s: float = TIMEOUTS_S[0]
     static: bool = False
     """Whether each seat keeps its name in the group (``group.instance.id``), whoever sits there."""
+    shipped: bool = False
+    """Whether sessions, timeouts and drains are as the settings have them by default, to measure how long things
+    take."""
 
     @property
     def may_repeat(self) -> bool:
@@ -66,6 +69,15 @@ def draw(seed: int, least_s: float, most_s: float) -> Plan:
         strikes += _strike(random, for_s, seats, strikes)
     strikes.sort(key=lambda strike: strike.at_s)
     return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes), timeout_s, static)
+
+
+def each_alone() -> Iterator[Plan]:
+    """Each fault once, by itself, to see what it costs: two instances, settings as shipped."""
+    for number, (name, fault) in enumerate(FAULTS.items(), 1):
+        [target, *_] = _targets(fault, SEATS[:2])
+        strike = Strike(name, target, 3.0, fault.most_s, number)
+        for_s = strike.end_s + 2.0
+        yield Plan(number, for_s, "classic", SEATS[:2], round(for_s * MESSAGES_PER_S), (strike,), shipped=True)
 
 
 def _strike(random: Random, for_s: float, seats: Sequence[str], others: Iterable[Strike]) -> list[Strike]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.failures.table import FAULTS
 from tests.failures.verdict import Verdict
+from tests.failures.waits import Wait
 
 HEAD = (
     "| seed | s | instances | protocol | faults | sends | violations | results | calls | devices | called again "
@@ -25,7 +26,8 @@ def write(file: Path, verdicts: Sequence[Verdict]) -> None:
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """The tables."""
-    return "\n".join([*_summary(verdicts), "", *_faults(verdicts), "", *_schedules(verdicts), *_breaches(verdicts), ""])
+    tables = _summary(verdicts), _faults(verdicts), _waits(verdicts), _schedules(verdicts)
+    return "\n".join([*(line for table in tables if table for line in (*table, "")), *_breaches(verdicts), ""])
 
 
 def _summary(verdicts: Sequence[Verdict]) -> list[str]:
@@ -46,6 +48,21 @@ def _faults(verdicts: Iterable[Verdict]) -> list[str]:
     injected = Counter(strike.fault for each in verdicts for strike in each.plan.strikes)
     rows = [f"| {name} | {fault.does} | {fault.ends} | {injected[name]} |" for name, fault in FAULTS.items()]
     return ["| fault | what it does | how it ends | injected |", "|---|---|---|---|", *rows]
+
+
+def _waits(verdicts: Iterable[Verdict]) -> list[str]:
+    """Of each fault that was played by itself, the strike that cost most."""
+    found: dict[str, list[Wait]] = {}
+    for wait in (wait for each in verdicts if each.plan.shipped for wait in each.waits):
+        found.setdefault(wait.fault, []).append(wait)
+    rows = [
+        f"| {name} | {worst.lasted_s:.1f} | {worst.longest_s:.1f} | {worst.after_s:.1f} |"
+        for name, some in sorted(found.items())
+        for worst in [max(some, key=lambda each: (each.after_s, each.longest_s))]
+    ]
+    if not rows:
+        return []
+    return ["| fault | lasted s | longest wait s | until work went on, from its end, s |", "|---|---|---|---|", *rows]
 
 
 def _schedules(verdicts: Iterable[Verdict]) -> list[str]:

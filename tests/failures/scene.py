@@ -38,6 +38,7 @@ from tests.failures.verdict import (
     unexplained,
     written_by_two,
 )
+from tests.failures.waits import waits
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches, covered_twice
 from tests.scenarios.making import now_ms
@@ -247,6 +248,7 @@ class Scene:
             ended=tuple(f"{each.seat}: {each.last_words[:200]}" for each in self.fleet.ended),
             notes=tuple(self.notes),
             breaches=tuple(found),
+            waits=waits(story, self.struck),
         )
 
     def _logs_wrong(self) -> list[str]:

@@ -19,6 +19,7 @@ from tests.failures.faults import MAX_POLL_S, Struck, Target
 from tests.failures.fleet import Ended, Freeze
 from tests.failures.plan import Plan
 from tests.failures.table import FAULTS
+from tests.failures.waits import Wait
 from tests.scenarios.judge import SHOWN, Case, owned_twice
 from tests.scenarios.service import Instance
 from tests.scenarios.story import Book, Overlap, Seen, Story
@@ -61,6 +62,8 @@ class Verdict:
     """Instances that ended by themselves, with a cause that was injected."""
     notes: tuple[str, ...]
     breaches: tuple[str, ...]
+    waits: tuple[Wait, ...] = ()
+    """What each strike cost in time."""
 
 
 def overlaps(instances: Iterable[Instance], freezes: Iterable[Freeze], struck: Iterable[Struck]) -> list[Overlap]:
