@@ -46,6 +46,7 @@ from stream.service.pace import GivingWay
 from stream.service.restoring import Restoring
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
+from stream.service.standstill import Standstill
 from stream.service.ways import Ways
 from stream.settings import Settings
 from stream.state.folder import move_aside, open_folder
@@ -74,6 +75,7 @@ class Service:
             Topic.VIOLATIONS: settings.topics.violation_detected,
             Topic.RESULTS: settings.topics.revoke_result,
         }
+        self._standstill = Standstill(self.clock.monotonic_s())
         self._stop = asyncio.Event()
         self._kick = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -156,8 +158,9 @@ class Service:
         )
 
     def _sends_are_unread(self) -> bool:
-        """Whether the live reader has more to fetch, or keeps a partition waiting."""
-        return self.tail.behind or any(topic is Topic.SENDS for topic, _ in self.tail.waiting)
+        """Whether the live reader has more to fetch, or keeps a partition waiting, or may not have heard of it yet."""
+        stood_still = self._standstill.look(self.clock.monotonic_s())
+        return stood_still or self.tail.behind or any(topic is Topic.SENDS for topic, _ in self.tail.waiting)
 
     def _new_desk(self, retention_ms: int) -> Desk:
         calls = self.calls
@@ -265,6 +268,7 @@ class Service:
         keys = self.keys.keep_renewed(), self.keys.keep_current(self.calls.mended)
         for work in (self.outbox.run(), self._plan(), self.chores.run(), *keys):
             self._task(work)
+        self._task(self._standstill.keep_looking(self.clock.monotonic_s))
         for _ in range(self.settings.push_kit.max_in_flight):
             self._task(self.calls.work())
         for reader in (self.tail, self.past, self.membership):
