@@ -17,7 +17,19 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.kafka.pulse import EVERY_MS, Pulse
-from stream.kafka.reading import WAITS, Lag, Place, Standing, Take, fetch, patiently, sort_batch, watermarks
+from stream.kafka.reading import (
+    WAITS,
+    Lag,
+    Place,
+    Standing,
+    Take,
+    assign_anew,
+    fetch,
+    inside,
+    patiently,
+    sort_batch,
+    watermarks,
+)
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.2
@@ -58,8 +70,11 @@ class Membership:
         names: Mapping[Topic, str],
         take: Take,
         shards: Shards,
+        lost: Callable[[Place, int, int], None],
         failed: Callable[[Exception], None],
     ) -> None:
+        """``lost(place, from, to)``: retention took those offsets before they were read; ``failed``: the member has
+        ended by an error."""
         self._pulse = Pulse()
         self._consumer = Consumer(
             {
@@ -71,7 +86,7 @@ class Membership:
         )
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
-        self._take, self._shards, self._failed = take, shards, failed
+        self._take, self._shards, self._lost, self._failed = take, shards, lost, failed
         self._at: dict[Place, int] = {}
         self._standing = Standing(self._consumer, {Topic.VIOLATIONS: names[Topic.VIOLATIONS]})
         self._lag = Lag(self._consumer, names)
@@ -158,16 +173,28 @@ class Membership:
             self._at[place] = end
             self._standing.went_on(place)
 
-    @staticmethod
-    def _trouble(message: Message) -> None:
+    def _trouble(self, message: Message) -> None:
         error = message.error()
         assert error is not None
-        if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+        if error.fatal():
             raise KafkaException(error)
-        if error.code() == KafkaError._MAX_POLL_EXCEEDED:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._out_of_range((Topic.VIOLATIONS, message.partition() or 0))
+        elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
             log.error("polled_too_late", why=error.str())  # the shards come as lost
         else:
             log.warning("reading_trouble", topic=message.topic(), partition=message.partition(), why=error.str())
+
+    def _out_of_range(self, place: Place) -> None:
+        """Retention has taken what was to be read next: say what is lost and go on behind it."""
+        at = self._at.get(place)
+        if at is None:
+            return
+        name = self._names[place[0]]
+        self._at[place] = low = inside(self._consumer, name, place[1], at)
+        if low > at:
+            self._lost(place, at, low)
+        assign_anew(self._consumer, name, place[1], low)
 
     # --- shards come and go; called by the consumer inside a poll
 

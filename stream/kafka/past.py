@@ -18,7 +18,18 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Appetite, Place, Standing, Take, fetch, patiently, sort_batch, watermarks
+from stream.kafka.reading import (
+    WAITS,
+    Appetite,
+    Place,
+    Standing,
+    Take,
+    fetch,
+    inside,
+    patiently,
+    sort_batch,
+    watermarks,
+)
 from stream.kafka.tail import Pace
 from stream.model import Fenced, Topic
 
@@ -306,10 +317,12 @@ class Past:
             log.warning("reading_trouble", topic=message.topic(), partition=place[1], why=error.str())
 
     def _out_of_range(self, place: Place, reading: _Reading) -> None:
-        """Retention has overtaken us: what lay below the log's start is gone."""
-        low, _ = watermarks(self._consumer, self._names[place[0]], place[1])
-        if low > reading.at:
-            self._lost(place, reading.at, low)
-            reading.floor = low
-            self._floor_is(place, low)
-        self._next_chunk(place, reading)
+        """Retention has overtaken us: what lay below the log's start is gone, in older gaps too."""
+        low = inside(self._consumer, self._names[place[0]], place[1], reading.at)
+        floor = low if low > reading.at else reading.floor
+        if (ranges := self._ranges(place)) is not None:
+            for start, end in ranges.gaps(reading.floor, floor):
+                self._lost(place, start, end)
+        self._floor_is(place, floor)
+        self._let_go(place)  # and begin anew: the client has given it up, and refuses to seek there
+        self._start(place, floor, reading.ceiling)

@@ -250,6 +250,28 @@ def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float 
     return _watermarks(consumer, topic, partition, timeout_s)
 
 
+def inside(consumer: Consumer, topic: str, partition: int, at: int) -> int:
+    """Where to go on when the client has found its position ``at`` outside the log, and given the partition up:
+    behind it, where retention has taken what was to be read next; there, where that was but a doubt of the client's.
+
+    Raises StartError where it lies beyond the end, KafkaException where no broker tells.
+    """
+    low, high = watermarks(consumer, topic, partition)
+    if at > high:
+        raise StartError(
+            f"offset {at} of {topic}/{partition} is beyond its end: the topic was deleted and created again; start "
+            "again, its shards then start anew"
+        )
+    return max(low, at)
+
+
+def assign_anew(consumer: Consumer, topic: str, partition: int, at: int) -> None:
+    """Read a partition from there that the client has given up by itself: in such a one it refuses to seek."""
+    place = TopicPartition(topic, partition, at)
+    consumer.incremental_unassign([place])
+    consumer.incremental_assign([place])
+
+
 def _watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
     asked = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
     found = cast("tuple[int, int] | None", asked)  # the stub forgot what the documentation says of a timeout

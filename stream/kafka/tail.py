@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, fetch, sort_batch, watermarks
-from stream.model import Fenced, StartError, Topic
+from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, assign_anew, fetch, inside, sort_batch
+from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.1
 
@@ -196,16 +196,11 @@ class Tail:
         at = self._at.get(place)
         if at is None:
             return
-        low, _ = watermarks(self._consumer, self._names[place[0]], place[1])
-        if low <= at:
-            name = f"{self._names[place[0]]}/{place[1]}"
-            raise StartError(
-                f"offset {at} of {name} is beyond its end: the topic was deleted and created again; start again, its "
-                "shards then start anew"
-            )
-        self._lost(place, at, low)
-        self._at[place] = low
-        self._consumer.seek(TopicPartition(self._names[place[0]], place[1], low))
+        name = self._names[place[0]]
+        self._at[place] = low = inside(self._consumer, name, place[1], at)
+        if low > at:
+            self._lost(place, at, low)
+        assign_anew(self._consumer, name, place[1], low)
 
     def _assign(self, places: Mapping[Place, int]) -> None:
         new = {place: offset for place, offset in places.items() if place not in self._at}

@@ -217,7 +217,9 @@ class Service:
             hearing.lost,
             self.failed,
         )
-        self.membership = Membership(properties.member(self.settings), self.names, take, self.arrivals, self.failed)
+        self.membership = Membership(
+            properties.member(self.settings), self.names, take, self.arrivals, hearing.lost, self.failed
+        )
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
 
     def _headers_again(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:

@@ -55,7 +55,7 @@ def test_a_shard_comes_though_the_brokers_go_away_while_it_comes() -> None:
     shards = Shards()
     with MockKafka(dict.fromkeys(NAMES.values(), 1)) as broker:
         settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
-        member = Membership(properties.member(settings), NAMES, lambda *_: None, shards, failed.append)
+        member = Membership(properties.member(settings), NAMES, lambda *_: None, shards, lambda *_: None, failed.append)
         member.thread.start()
         came = shards.came.wait(20)
         member.stop()
@@ -75,7 +75,9 @@ def test_what_was_written_before_the_shards_came_back_lies_below_their_ends() ->
             producer.flush()
 
         shards.returning = write  # type: ignore[method-assign]
-        member = Membership(properties.member(settings), NAMES, lambda *_: None, shards, lambda _: None)
+        member = Membership(
+            properties.member(settings), NAMES, lambda *_: None, shards, lambda *_: None, lambda _: None
+        )
         member.thread.start()
         assert shards.came.wait(20)
         member.stop()

@@ -86,7 +86,12 @@ def test_brokers_that_are_away_for_long_are_said_and_come_back_by_themselves(mon
         FreshTopics(kafka.bootstrap_servers, "t").create("sends", "violations", "results", partitions=2)
         given = {"bootstrap_servers": kafka.bootstrap_servers, "properties": {"statistics.interval.ms": "300"}}
         member = Membership(
-            properties.member(default_settings(kafka=given)), names, lambda *_: None, Anyone(), failed.append
+            properties.member(default_settings(kafka=given)),
+            names,
+            lambda *_: None,
+            Anyone(),
+            lambda *_: None,
+            failed.append,
         )
         member.thread.start()
         wait_until(lambda: member.joined)
