@@ -6,6 +6,7 @@ log lines. Not promised: a complete answer from brokers that do not tell (None t
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -93,6 +94,16 @@ class Cluster:
             for name, resource in resources.items()
         }
 
+    def at_present(self, names: Iterable[str]) -> dict[str, Topic]:
+        """Ids and partition counts of those of these topics that are there now; nothing while no broker answers."""
+        asked = self._client.describe_topics(TopicCollection(list(names)), request_timeout=END_WITHIN_S)
+        found: dict[str, Topic] = {}
+        for name, answer in asked.items():
+            with contextlib.suppress(KafkaException, TimeoutError):
+                described = answer.result(timeout=2 * END_WITHIN_S)
+                found[name] = Topic(name, len(described.partitions), _id_of(described), None)
+        return found
+
     def end(self, topic: str, partition: int) -> int:
         """Where a partition's log ends, what stands in open transactions included. Raises KafkaException."""
         at = TopicPartition(topic, partition)
@@ -119,7 +130,7 @@ class Cluster:
 
     def _id(self, asked: Future[Any]) -> str | None:
         described = self._answer(asked)
-        return None if described is None or str(described.topic_id) == _NO_ID else str(described.topic_id)
+        return None if described is None else _id_of(described)
 
     def _config(self, asked: Future[Any]) -> dict[str, str] | None:
         entries = self._answer(asked)
@@ -173,6 +184,11 @@ class _Silent:
 
 
 SILENT: Final = _Silent()
+
+
+def _id_of(described: Any) -> str | None:
+    found = str(described.topic_id)
+    return None if found == _NO_ID else found
 
 
 def _code(error: KafkaException) -> int:

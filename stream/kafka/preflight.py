@@ -1,7 +1,7 @@
 """The look at the broker before anything starts.
 
 Promised: whoever gets a World has all four topics, and the first three have one partition count and are not compacted.
-Not promised: that it stays so; a topic made anew is found at each arrival of a shard, by its id.
+Not promised: that it stays so; ``changed`` tells, now and then, and each arrival of a shard compares the topics' ids.
 """
 
 from __future__ import annotations
@@ -51,6 +51,24 @@ def look(settings: Settings) -> World:
         topic_ids={name: topics[name].topic_id for name in names},
         log_append_time={name: _log_append_time(topics[name]) for name in names},
     )
+
+
+def changed(world: World, now: Mapping[str, Topic]) -> str | None:
+    """Why a service that found this world cannot go on in the present one; None: it can. A topic that is missing now
+    may come back."""
+    for name, before in world.topic_ids.items():
+        topic = now.get(name)
+        if topic is None or before is None or topic.topic_id is None:
+            continue
+        if topic.topic_id != before:
+            return f"topic {name} was deleted and created again; start again, its shards then start anew"
+        if topic.partitions != world.partitions:
+            return (
+                f"topic {name} had {world.partitions} partitions and has {topic.partitions} now: keys have moved, so "
+                "earlier sends would not meet later violations, and what lies in the new ones is read by nobody; the "
+                "next start says what to do"
+            )
+    return None
 
 
 def refuse_wrong_properties(settings: Settings) -> None:

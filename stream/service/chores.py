@@ -1,4 +1,5 @@
-"""What is done now and then: say what was not found, give up what waited too long, drop old buckets, checkpoint."""
+"""What is done now and then: say what was not found, give up what waited too long, drop old buckets, checkpoint, see
+whether the topics are still those of the start."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from stream.model import StoreCorrupt, StoreStalled, Topic, UnpushError
+from stream.model import StartError, StoreCorrupt, StoreStalled, Topic, UnpushError
 from stream.service.calls import Calls
 from stream.service.clock import Clock
 from stream.service.desk import Desk
@@ -21,6 +22,8 @@ from stream.wire.partitioners import Agreement, disagree
 EVERY_S: Final = 0.25
 FLUSH_EVERY_S: Final = 15.0
 EXPIRE_EVERY_S: Final = 5.0
+TOPICS_EVERY_S: Final = 5.0
+"""What is read of a topic made anew in between is read again by the next start; one small question to the brokers."""
 DROP_MARGIN_MS: Final = 60_000
 """A bucket stays so much longer than retention: what was open in it has been ended by then."""
 
@@ -42,9 +45,11 @@ class Chores:
         restoring: Restoring,
         *,
         ask_end: Callable[[tuple[Topic, int]], None],
+        topics_changed: Callable[[], str | None],
         kick: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
+        """``topics_changed``: why the topics are not those of the start any more; it may block."""
         self.disagreement: str | None = None
         """Why sends and violations do not meet, while their producers use different partitioners."""
         self._desk, self._calls, self._store, self._shards = desk, calls, store, shards
@@ -52,11 +57,13 @@ class Chores:
         self._agreement, self._clock, self._retention_ms = agreement, clock, retention_ms
         self._restoring = restoring
         self._ask_end, self._kick, self._failed = ask_end, kick, failed
+        self._topics_changed = topics_changed
 
     async def run(self) -> None:
         """For ever; ends by cancellation."""
         loop = asyncio.get_running_loop()
         self._expire(loop)  # what has left retention is known before the first shard comes
+        self._look_at_topics_later(loop)
         flush_s = expire_s = loop.time()
         while True:
             await asyncio.sleep(EVERY_S)
@@ -67,6 +74,18 @@ class Chores:
             if loop.time() >= flush_s + FLUSH_EVERY_S:
                 flush_s = loop.time()
                 await loop.run_in_executor(None, self._flush)
+
+    def _look_at_topics_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(TOPICS_EVERY_S, self._look_at_topics, loop)
+
+    def _look_at_topics(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_in_executor(None, self._topics_changed).add_done_callback(self._told_of_topics)
+
+    def _told_of_topics(self, asked: asyncio.Future[str | None]) -> None:
+        if (why := asked.result()) is not None:
+            self._failed(StartError(why))
+        else:
+            self._look_at_topics_later(asked.get_loop())
 
     def _look(self) -> None:
         self._see_disagreement()

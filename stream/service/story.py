@@ -28,7 +28,7 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.membership import Membership
 from stream.kafka.originals import Headers, headers_again
 from stream.kafka.past import Past
-from stream.kafka.preflight import World
+from stream.kafka.preflight import World, changed
 from stream.kafka.tail import Tail
 from stream.model import Position, Severity, StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
@@ -153,6 +153,7 @@ class Service:
             retention_ms,
             self.restoring,
             ask_end=self.tail.ask_end,
+            topics_changed=self._topics_changed,
             kick=self._kick.set,
             failed=self.failed,
         )
@@ -201,6 +202,12 @@ class Service:
             return {topic: name for topic, name in found.items() if name is not None}
 
         return Topics(self.world.partitions, by_time, ids)
+
+    def _topics_changed(self) -> str | None:
+        """Why it cannot go on with the topics as they are now; blocks for seconds at most."""
+        if not any(self.world.topic_ids.values()):
+            return None  # brokers that do not tell: librdkafka's imitation
+        return changed(self.world, self.cluster.at_present(self.world.topic_ids))
 
     def _set_readers(self) -> None:
         pace, take, hearing = GivingWay(self.busy), self.intake.take, self.hearing

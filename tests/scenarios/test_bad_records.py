@@ -179,7 +179,7 @@ def test_too_many_bad_records_stop_the_service(town: Town) -> None:
 @pytest.mark.parametrize("topic", [SENDS, VIOLATIONS])
 def test_reading_waits_while_dead_letters_cannot_be_written(town: Town, topic: str) -> None:
     """Reading of that partition stops and waits rather than drop the record; then all goes on."""
-    _limit_letters(town, 100)
+    limit_letters(town, 100)
     instance = town.run().wait_until_it_works()
     told = tell_bad(town, [Bad(topic, b"k", b"junk" * 500, "wire_format")])
     instance.wait_for("reading_waits", topic=town.topics.name(topic))
@@ -187,7 +187,7 @@ def test_reading_waits_while_dead_letters_cannot_be_written(town: Town, topic: s
     town.tell(sends, town.maker.violations(send.head.message_id for send in sends))
     town.wait_until_results(100)
     assert not town.story.letters
-    _limit_letters(town, 2_000_000)
+    limit_letters(town, 2_000_000)
     town.wait_until_settled()
     town.wait_until(lambda: bool(town.story.letters), what="the dead letter")
     town.judge()
@@ -217,17 +217,17 @@ def test_a_dead_letter_topic_that_is_missing_for_a_while_gets_each_record_once(t
 
 def test_a_dead_letter_larger_than_its_topic_takes_waits_whole_until_it_may(town: Town) -> None:
     """A record as large as its topic takes is larger with our headers; it is not cut, and the cure is named."""
-    _limit_letters(town, 1_000_000)
+    limit_letters(town, 1_000_000)
     instance = town.run().wait_until_it_works()
     told = tell_bad(town, [Bad(SENDS, b"k", town.maker.random.randbytes(999_800), "wire_format")])
     waits = instance.wait_for("reading_waits", topic=town.topics.name(SENDS))
     assert "raise its max.message.bytes" in str(waits)
-    _limit_letters(town, 2_000_000)
+    limit_letters(town, 2_000_000)
     town.wait_until(lambda: bool(town.story.letters), what="the dead letter")
     check_letters(town, told)
 
 
-def _limit_letters(town: Town, size: int) -> None:
+def limit_letters(town: Town, size: int) -> None:
     admin = AdminClient({"bootstrap.servers": town.topics.bootstrap_servers})
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, town.topics.name(LETTERS), incremental_configs=[entry])
