@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from stream.brokers.apache import ApacheKafka
+from tests.disk import mounted
 from tests.topics import FreshTopics
 
 
@@ -31,6 +33,13 @@ def kafka() -> Iterator[ApacheKafka]:
 def topics(kafka: ApacheKafka) -> FreshTopics:
     """Names and topics that no other test sees."""
     return FreshTopics(kafka.bootstrap_servers, prefix=f"t{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of this test's own, which it may fill."""
+    with mounted(tmp_path / "disk") as place:
+        yield place
 
 
 @pytest.fixture(autouse=True)

@@ -201,7 +201,8 @@ class Store:
         """Flush and close; the folder may then be opened by another."""
         with contextlib.suppress(StoreStalled):
             self.flush()
-        self._db.close()
+        with contextlib.suppress(Exception):  # a full disk: what is not written now is read again
+            self._db.close()
         self._witness.close()
 
 

@@ -20,10 +20,14 @@ class Witness:
     __slots__ = ("_seen",)
 
     def __init__(self, file: Path) -> None:
-        """Raises OSError."""
-        with file.open("ab") as made:
-            made.truncate(1 + _MOST_BYTES)
+        """Raises OSError, where the disk is full too: a hole in the file would ask it for room at the first key, and
+        be answered with a signal that kills."""
+        file.touch()
         with file.open("r+b") as opened:
+            held = opened.read(1 + _MOST_BYTES).ljust(1 + _MOST_BYTES, b"\0")
+            opened.seek(0)
+            opened.write(held)
+            opened.flush()
             self._seen = mmap.mmap(opened.fileno(), 1 + _MOST_BYTES)
 
     @property

@@ -21,6 +21,7 @@ from stream.state.shard import Shard
 from stream.state.store import BLOB_MIN_BYTES, Store
 from stream.state.witness import Witness
 from stream.work.ranges import Range
+from tests.disk import fill
 from tests.state.stored import HOUR_MS, T0_MS, add_sends, open_shard, walked
 
 RETENTION_MS = 72 * HOUR_MS
@@ -326,3 +327,32 @@ def test_a_store_that_cannot_be_trusted_is_moved_aside_and_begun_anew(tmp_path: 
     assert list(Shard(0, opened, bucket_ms).ranges(Topic.SENDS)) == []
     assert [each.name.split(".corrupt-")[0] for each in tmp_path.iterdir() if each != path] == ["state"]
     opened.close()
+
+
+def test_a_full_disk_is_said_by_every_write_and_ends_nothing(small_disk: Path) -> None:
+    """A checkpoint fails, and so does what is written after it; what was there before is read again when there is
+    room."""
+    opened = Store(small_disk / "db")
+    opened.write([(keys.name(keys.head(b"S", 0, 1), 7), bytes(1_000))])
+    opened.flush()
+    opened.write([(keys.name(keys.head(b"S", 0, 1), 8), bytes(200_000))])
+    ballast = fill(small_disk)
+    with pytest.raises(StoreStalled, match="No space left on device"):
+        opened.flush()
+    with pytest.raises(StoreStalled, match="No space left on device"):
+        opened.write([(b"R" * keys.PREFIX_BYTES, b"")])
+    opened.close()
+    ballast.unlink()
+    again = Store(small_disk / "db")
+    assert again.get(keys.name(keys.head(b"S", 0, 1), 7)) == bytes(1_000)
+    again.close()
+
+
+def test_reading_on_a_full_disk_does_not_kill_the_process(small_disk: Path) -> None:
+    """The key under way has its place in the file before it is needed: a mapped hole would end in a bus error."""
+    script = (
+        "import sys, pathlib; from stream.state.witness import Witness; from tests.disk import fill;"
+        "disk = pathlib.Path(sys.argv[1]); w = Witness(disk / 'w'); fill(disk); w.begins(b'key'); print(w.key)"
+    )
+    told = subprocess.run([sys.executable, "-c", script, str(small_disk)], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout.strip()) == (0, "b'key'"), told.stderr
