@@ -7,6 +7,7 @@ Not promised: durability beyond the process (nothing is fsynced), TLS, Windows.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -99,6 +100,10 @@ class _Node:
         return self.folder / "log"
 
     @property
+    def quorum(self) -> Path:
+        return self.folder / "data" / "__cluster_metadata-0" / "quorum-state"
+
+    @property
     def pid_file(self) -> Path:
         return self.folder / "pid"
 
@@ -126,6 +131,14 @@ class ApacheKafka:
     def bootstrap_servers(self) -> str:
         """Every node's address, those that are down at the moment included."""
         return ",".join(node.address for node in self._nodes.values())
+
+    @property
+    def controller(self) -> int:
+        """The node that leads the metadata, as the running nodes have noted it: clients are told of any broker
+        instead. It may have died a moment ago."""
+        noted = [json.loads(self._nodes[number].quorum.read_text()) for number in self._running]
+        led = [state for state in noted if state["leaderId"] > 0]
+        return int(max(led, key=lambda state: state["leaderEpoch"])["leaderId"])
 
     def start(self) -> None:
         """Starts every node and waits until all see each other. Raises StartError, with the end of the log."""
@@ -158,15 +171,21 @@ class ApacheKafka:
 
     def restart_node(self, number: int) -> None:
         """Starts a killed node with its data at its old ports. Raises StartError when it does not come back."""
-        if number in self._running:
-            raise StartError(f"Kafka's node {number} still runs.")
+        self.restart_nodes(number)
+
+    def restart_nodes(self, *numbers: int) -> None:
+        """The same for several at once: one of three alone waits for a quorum in vain."""
+        if running := set(numbers) & self._running.keys():
+            raise StartError(f"Kafka's nodes {sorted(running)} still run.")
         for _ in range(_PORT_TRIES):  # a client that dials a dead node may hold its port for a moment
             with suppress(_PortTaken):
-                self._launch(self._nodes[number])
+                for number in set(numbers) - self._running.keys():
+                    self._launch(self._nodes[number])
                 self._wait_until_ready()
                 return
-            self.kill_node(number)
-        raise StartError(f"Port {self._nodes[number].port} of Kafka's node {number} is taken.")
+            for number in [each for each in numbers if self._running[each].poll() is not None]:
+                self.kill_node(number)
+        raise StartError(f"A port of Kafka's nodes {sorted(numbers)} is taken.")
 
     def __enter__(self) -> Self:
         self.start()
