@@ -2,7 +2,7 @@
 
 Promised: exit 0 only if no schedule had a breach; the report is whole after every schedule; what a schedule with a
 breach left behind (logs, settings, stores, its story) is kept, and its folder named. A seed gives the same
-schedule again where ``--seconds`` is the same. Not promised: speed.
+schedule again where ``--seconds`` and ``--brokers`` are the same. Not promised: speed.
 
 ``--break NAME`` spoils the code on purpose (``tests.failures.breaks``) and plays the short schedule that must show it,
 or the seeds that are given: exit 0 only if there was a breach. ``--each`` plays every fault by itself and reports how
@@ -36,7 +36,7 @@ def main() -> int:
     if args.spoiled:
         os.environ[BREAK] = args.spoiled
     verdicts: list[Verdict] = []
-    with ApacheKafka() as kafka, tempfile.TemporaryDirectory(prefix="unpush-keys-") as keys:
+    with ApacheKafka(args.brokers) as kafka, tempfile.TemporaryDirectory(prefix="unpush-keys-") as keys:
         for plan in _plans(args):
             verdicts.append(_one(plan, kafka, Path(keys)))
             report.write(args.report, verdicts)
@@ -47,14 +47,14 @@ def main() -> int:
 
 def _plans(args: argparse.Namespace) -> Iterator[Plan]:
     if args.each:
-        yield from each_alone()
+        yield from each_alone(args.brokers)
         return
     if args.seeds is None and args.spoiled:
         yield SCHEDULES[args.spoiled]
         return
-    first, last = args.seeds or (1, 300)
+    (first, last), (least_s, most_s) = args.seeds or (1, 300), args.seconds
     for seed in range(int(first), int(last) + 1):
-        yield draw(seed, *args.seconds)
+        yield draw(seed, least_s, most_s, args.brokers)
 
 
 def _one(plan: Plan, kafka: ApacheKafka, keys: Path) -> Verdict:
@@ -84,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.failures", description="Plays seeded schedules of faults.")
     parser.add_argument("--seeds", type=_range(int), metavar="FROM-TO", help="default 1-300")
     parser.add_argument("--seconds", type=_range(float), default=(10, 30), metavar="FROM-TO", help="default 10-30")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka's nodes; 3: replication 3")
     parser.add_argument("--report", type=Path, required=True, metavar="FILE", help="written as FILE.md and FILE.json")
     parser.add_argument("--each", action="store_true", help="each fault alone, settings as shipped")
     parser.add_argument("--break", dest="spoiled", choices=SCHEDULES, help="what is spoiled on purpose")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stream.model import Status
 from stream.pushkit.simulator import AppFaults, Body, Down, End, Failure, Faults, Latency, Shape
+from tests.scenarios.making import Maker
+from tests.scenarios.transaction import Transaction
 
 if TYPE_CHECKING:
     from tests.failures.scene import Scene
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 TIMEOUTS_S = (1.0, 4.0)
 """``push_kit.timeout`` of every instance, by the seed: hanging calls are over soon, or a slow answer comes when its
 shard has long left."""
+
+APPS = ("101000001", "101000002", "101000003")
 
 MAX_POLL_S = 3.0
 """``max.poll.interval.ms`` of every instance, in seconds."""
@@ -36,7 +40,9 @@ class Target(Enum):
     CROWD = "many instances that come and go at once"
     GATEWAY = "Push Kit"
     BROKER = "Kafka"
+    REGISTRY = "the Schema Registry"
     STORY = "the violations"
+    SENDER = "a sender beside the others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,12 @@ class Fault:
     most_s: float
     repeats: bool
     strike: Callable[[Scene, Strike], None]
+    brokers: int = 1
+    """So many of them, or it is no fault of its own."""
+
+    def fits(self, brokers: int, wire: str) -> bool:
+        """Whether it can strike there."""
+        return self.brokers <= brokers and (self.target is not Target.REGISTRY or wire == "confluent")
 
 
 # --- an instance
@@ -188,10 +200,60 @@ def lose_dead_letters(scene: Scene, strike: Strike) -> None:
         scene.hold(strike)
 
 
-def kill_broker(scene: Scene, strike: Strike) -> None:
-    scene.kafka.kill_node(1)
+def refuse_dead_letters(scene: Scene, strike: Strike) -> None:
+    scene.limit_dead_letters(100)
+    scene.post_bad_records(5)
     scene.hold(strike)
-    scene.kafka.restart_node(1)
+    scene.limit_dead_letters(1_000_000)
+
+
+def kill_broker(scene: Scene, strike: Strike) -> None:
+    _outage(scene, strike, Random(strike.seed).randint(1, scene.plan.brokers))
+
+
+def kill_controller(scene: Scene, strike: Strike) -> None:
+    _outage(scene, strike, scene.kafka.controller)
+
+
+def kill_all_brokers(scene: Scene, strike: Strike) -> None:
+    _outage(scene, strike, *range(1, scene.plan.brokers + 1))
+
+
+def _outage(scene: Scene, strike: Strike, *nodes: int) -> None:
+    for node in nodes:
+        scene.kafka.kill_node(node)
+    scene.hold(strike)
+    scene.kafka.restart_nodes(*nodes)
+
+
+# --- the Schema Registry
+
+
+def stop_registry(scene: Scene, strike: Strike) -> None:
+    assert scene.registry is not None
+    scene.registry.stop()
+    scene.hold(strike)
+    scene.registry.start()
+
+
+# --- a sender of transactions
+
+
+def leave_transaction_open(scene: Scene, strike: Strike) -> None:
+    """Sends whose violations stand outside, and violations whose sends do: all of both are to be acted on where it is
+    committed, and none where it is aborted."""
+    maker, committed = Maker(APPS, strike.seed, first=1_000_000 + strike.seed), Random(strike.seed).random() < 0.5
+    inside, outside = [maker.send(tokens=3) for _ in range(10)], [maker.send(tokens=3) for _ in range(10)]
+    transaction = Transaction(scene.town, f"sender-{strike.seed}")
+    scene.town.post(outside, maker.violations(send.head.message_id for send in inside[:5]))
+    transaction.write(*inside, *maker.violations(send.head.message_id for send in outside))
+    scene.hold(strike)
+    scene.town.post(maker.violations(send.head.message_id for send in inside[5:]))
+    if committed:
+        transaction.commit()
+    else:
+        transaction.abort()
+    scene.note(strike, "committed" if committed else "aborted")
 
 
 # --- the violations
@@ -299,8 +361,26 @@ FAULTS: Mapping[str, Fault] = {
         Target.BROKER, "the dead-letter topic is deleted, bad records come", "made again", 1.0, 4.0, False,
         lose_dead_letters,
     ),
+    "dead letters refused": Fault(
+        Target.BROKER, "the dead-letter topic takes 100 bytes, bad records come", "it takes more", 1.0, 4.0, False,
+        refuse_dead_letters,
+    ),
     "broker killed": Fault(
-        Target.BROKER, "kill -9 of the only broker", "started on the same data and port", 0.0, 3.0, True, kill_broker
+        Target.BROKER, "kill -9 of a broker: of the only one, or one of three", "started on the same data and port",
+        0.0, 3.0, True, kill_broker,
+    ),
+    "controller killed": Fault(
+        Target.BROKER, "kill -9 of the broker that leads the metadata", "as above", 0.0, 5.0, True, kill_controller, 3
+    ),
+    "all brokers killed": Fault(
+        Target.BROKER, "kill -9 of all three", "as above, all together", 0.0, 3.0, True, kill_all_brokers, 3
+    ),
+    "registry down": Fault(
+        Target.REGISTRY, "the Schema Registry refuses connections", "it listens again", 1.0, 5.0, False, stop_registry
+    ),
+    "transaction open": Fault(
+        Target.SENDER, "a sender's transaction with sends and violations stays open", "committed or aborted", 0.5, 5.0,
+        False, leave_transaction_open,
     ),
     "repeat": Fault(Target.STORY, "a detector repeats violations", "–", 0.0, 0.0, False, repeat),
     "withdrawal": Fault(

@@ -188,8 +188,8 @@ class Seat:
 class Fleet:
     """All seats."""
 
-    def __init__(self, town: Town, plan: Plan, names: Sequence[str]) -> None:
-        self.seats = {name: Seat(town, name, changes_of(plan, name)) for name in names}
+    def __init__(self, town: Town, plan: Plan, names: Sequence[str], wire: Changes) -> None:
+        self.seats = {name: Seat(town, name, {**changes_of(plan, name), **wire}) for name in names}
 
     def tend(self) -> None:
         """Start again whoever ended by itself."""

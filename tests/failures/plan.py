@@ -19,6 +19,7 @@ STRIKE_EVERY_S = 1.8
 """On average, so that several overlap."""
 
 MESSAGES_PER_S = 30
+WIRES = ("single-object", "confluent")
 TRIES = 10
 
 
@@ -38,6 +39,8 @@ class Plan:
     shipped: bool = False
     """Whether sessions, timeouts and drains are as the settings have them by default, to measure how long things
     take."""
+    brokers: int = 1
+    wire: str = "single-object"
 
     @property
     def may_repeat(self) -> bool:
@@ -51,14 +54,17 @@ class Plan:
 
     def __str__(self) -> str:
         who = f"instances {', '.join(self.seats)}, group protocol {self.protocol}, timeout {self.timeout_s:g} s"
+        who += f", {self.wire}, brokers {self.brokers}"
         who += ", static members" if self.static else ""
         head = f"seed {self.seed}: {self.for_s:.1f} s, {self.messages} messages, {who}"
         return "\n  ".join([head, *map(str, self.strikes)])
 
 
-def draw(seed: int, least_s: float, most_s: float) -> Plan:
+def draw(seed: int, least_s: float, most_s: float, brokers: int = 1) -> Plan:
     """The plan of a seed."""
     random = Random(seed)
+    wire = random.choice((*WIRES, WIRES[0]))
+    names = [name for name, fault in FAULTS.items() if fault.fits(brokers, wire)]
     for_s = random.uniform(least_s, most_s)
     seats = SEATS[: random.choice((1, 1, 2, 2, 3))]
     protocol = random.choice(("classic", "consumer"))
@@ -66,24 +72,33 @@ def draw(seed: int, least_s: float, most_s: float) -> Plan:
     static = protocol == "classic" and random.random() < 0.5
     strikes: list[Strike] = []
     for _ in range(max(2, round(for_s / STRIKE_EVERY_S))):
-        strikes += _strike(random, for_s, seats, strikes)
+        strikes += _strike(random, names, for_s, seats, strikes)
     strikes.sort(key=lambda strike: strike.at_s)
-    return Plan(seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes), timeout_s, static)
+    return Plan(
+        seed, for_s, protocol, seats, round(for_s * MESSAGES_PER_S), tuple(strikes), timeout_s, static,
+        brokers=brokers, wire=wire,
+    )  # fmt: skip
 
 
-def each_alone() -> Iterator[Plan]:
+def each_alone(brokers: int = 1) -> Iterator[Plan]:
     """Each fault once, by itself, to see what it costs: two instances, settings as shipped."""
     for number, (name, fault) in enumerate(FAULTS.items(), 1):
+        wire = next((each for each in WIRES if fault.fits(brokers, each)), None)
+        if wire is None:
+            continue
         [target, *_] = _targets(fault, SEATS[:2])
         strike = Strike(name, target, 3.0, fault.most_s, number)
         for_s = strike.end_s + 2.0
-        yield Plan(number, for_s, "classic", SEATS[:2], round(for_s * MESSAGES_PER_S), (strike,), shipped=True)
+        messages = round(for_s * MESSAGES_PER_S)
+        yield Plan(number, for_s, "classic", SEATS[:2], messages, (strike,), shipped=True, brokers=brokers, wire=wire)
 
 
-def _strike(random: Random, for_s: float, seats: Sequence[str], others: Iterable[Strike]) -> list[Strike]:
+def _strike(
+    random: Random, names: Sequence[str], for_s: float, seats: Sequence[str], others: Iterable[Strike]
+) -> list[Strike]:
     """One whose target is free all the while; none where the schedule is full."""
     for _ in range(TRIES):
-        name = random.choice(tuple(FAULTS))
+        name = random.choice(names)
         fault = FAULTS[name]
         targets = _targets(fault, seats)
         if not targets:

@@ -13,8 +13,8 @@ from tests.failures.verdict import Verdict
 from tests.failures.waits import Wait
 
 HEAD = (
-    "| seed | s | instances | protocol | faults | sends | violations | results | calls | devices | called again "
-    "| covered by two owners | ended by themselves | settled after s | breaches |"
+    "| seed | s | brokers | instances | protocol | wire format | faults | sends | violations | results | calls "
+    "| devices | called again | covered by two owners | ended by themselves | settled after s | breaches |"
 )
 
 
@@ -72,9 +72,9 @@ def _schedules(verdicts: Iterable[Verdict]) -> list[str]:
 def _row(verdict: Verdict) -> str:
     plan = verdict.plan
     cells = (
-        plan.seed, f"{plan.for_s:.0f}", len(plan.seats), plan.protocol, len(plan.strikes), verdict.sends,
-        verdict.violations, verdict.results, verdict.calls, verdict.devices, verdict.repeats, verdict.twice,
-        len(verdict.ended), f"{verdict.settled_s:.1f}", len(verdict.breaches),
+        plan.seed, f"{plan.for_s:.0f}", plan.brokers, len(plan.seats), plan.protocol, plan.wire, len(plan.strikes),
+        verdict.sends, verdict.violations, verdict.results, verdict.calls, verdict.devices, verdict.repeats,
+        verdict.twice, len(verdict.ended), f"{verdict.settled_s:.1f}", len(verdict.breaches),
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -12,18 +12,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from stream.brokers.apache import ApacheKafka
 from stream.model import Status, ViolationEvent
 from stream.pushkit.simulator import AppFaults, Faults, Latency, Shape
-from tests.failures.faults import Strike, Struck
+from stream.wire.registry import Registry
+from stream.wire.wire import Wire
+from tests.failures.faults import APPS, Strike, Struck
 from tests.failures.fleet import Fleet, Seat
 from tests.failures.launcher import BREAK
 from tests.failures.plan import CROWD, SEATS, Plan
@@ -45,8 +48,8 @@ from tests.scenarios.making import now_ms
 from tests.scenarios.story import Story
 from tests.scenarios.town import LETTERS, NAMES, RESULTS, SENDS, VIOLATIONS, Town
 from tests.topics import FreshTopics
+from tests.wire.schema_registry import SchemaRegistry
 
-APPS = ("101000001", "101000002", "101000003")
 CALM = Faults(all=AppFaults(latency=Latency(Shape.UNIFORM, low_ms=5, high_ms=80)))
 """Slow enough that something is in flight at any moment."""
 
@@ -78,9 +81,10 @@ GONE_WITHIN_MS = 1_000
 class Scene:
     """See the module's words."""
 
-    def __init__(self, plan: Plan, town: Town, kafka: ApacheKafka) -> None:
-        self.plan, self.town, self.kafka = plan, town, kafka
-        self.fleet = Fleet(town, plan, SEATS + CROWD)
+    def __init__(self, plan: Plan, town: Town, kafka: ApacheKafka, registry: SchemaRegistry | None = None) -> None:
+        self.plan, self.town, self.kafka, self.registry = plan, town, kafka, registry
+        avro = {"avro": {"write_format": plan.wire, "registry_url": registry.url}} if registry is not None else {}
+        self.fleet = Fleet(town, plan, SEATS + CROWD, avro)
         self.crowd = CROWD
         self.struck: list[Struck] = []
         self.notes: list[str] = []
@@ -146,6 +150,13 @@ class Scene:
                 if time.monotonic() > until_s:
                     raise
                 time.sleep(TICK_S)
+
+    def limit_dead_letters(self, most_bytes: int) -> None:
+        """Their topic takes none that is larger."""
+        entry = ConfigEntry("max.message.bytes", str(most_bytes), incremental_operation=AlterConfigOpType.SET)
+        name = self.town.topics.name(LETTERS)
+        topic = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
+        self._admin.incremental_alter_configs([topic])[topic].result(timeout=60)
 
     def post_bad_records(self, number: int) -> None:
         """Records that cannot be read, in both topics."""
@@ -312,11 +323,24 @@ def _write_story(story: Story, file: Path) -> None:
         print(*story.overlaps, sep="\n", file=out)
 
 
+def _confluent(registry: SchemaRegistry, topics: FreshTopics) -> Wire:
+    """The producers' and the judge's: all schemas are known before anything goes wrong."""
+    subjects = {"MessageSent": SENDS, "ViolationDetected": VIOLATIONS, "RevokeResult": RESULTS}
+    known = Registry(registry.url, {name: topics.name(topic) for name, topic in subjects.items()})
+    for name in subjects:
+        known.schema(int.from_bytes(known.header(name)[1:], "big"))
+    return Wire("confluent", known)
+
+
 def play(plan: Plan, kafka: ApacheKafka, keys: Path, folder: Path, prefix: str) -> Verdict:
     """Play one plan on topics of its own, which are gone afterwards."""
     topics = FreshTopics(kafka.bootstrap_servers, prefix)
-    with Town(topics, PushKit(keys, APPS), folder, seed=plan.seed, read=(RESULTS,)) as town:
-        verdict = Scene(plan, town, kafka).play()
+    with ExitStack() as stack:
+        registry = stack.enter_context(SchemaRegistry()) if plan.wire == "confluent" else None
+        wire = _confluent(registry, topics) if registry is not None else None
+        push_kit = PushKit(keys, APPS)
+        town = stack.enter_context(Town(topics, push_kit, folder, seed=plan.seed, wire=wire, read=(RESULTS,)))
+        verdict = Scene(plan, town, kafka, registry).play()
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
     for deleted in admin.delete_topics([topics.name(name) for name in NAMES], operation_timeout=20).values():
         deleted.result(timeout=60)

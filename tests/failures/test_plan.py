@@ -7,6 +7,8 @@ from itertools import combinations
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.failures.faults import Strike, Target, spoiled
 from tests.failures.plan import Plan, draw
 from tests.failures.table import FAULTS
@@ -20,10 +22,17 @@ def test_a_seed_gives_the_same_plan_again() -> None:
     assert len(set(PLANS)) == 300
 
 
-def test_three_hundred_seeds_inject_every_fault_often() -> None:
-    struck = Counter(strike.fault for plan in PLANS for strike in plan.strikes)
-    assert struck.keys() == FAULTS.keys()
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_three_hundred_seeds_inject_every_fault_often(brokers: int) -> None:
+    plans = [draw(seed, 10, 30, brokers) for seed in range(1, 301)]
+    struck = Counter(strike.fault for plan in plans for strike in plan.strikes)
+    assert struck.keys() == {name for name, fault in FAULTS.items() if fault.fits(brokers, "confluent")}
     assert min(struck.values()) > 20
+
+
+def test_three_hundred_seeds_have_every_protocol_and_wire_format() -> None:
+    assert {plan.wire for plan in PLANS} == {"single-object", "confluent"}
+    assert not [each for plan in PLANS for each in plan.strikes if not FAULTS[each.fault].fits(1, plan.wire)]
     assert {plan.protocol for plan in PLANS} == {"classic", "consumer"}
     assert {len(plan.seats) for plan in PLANS} == {1, 2, 3}
 
@@ -49,7 +58,7 @@ def test_a_plan_says_all_that_it_will_do() -> None:
     strike = Strike("kill", "a", 1.5, 2.0, 3)
     said = str(Plan(7, 12.0, "classic", ("a",), 360, (strike,)))
     assert said.splitlines() == [
-        "seed 7: 12.0 s, 360 messages, instances a, group protocol classic, timeout 1 s",
+        "seed 7: 12.0 s, 360 messages, instances a, group protocol classic, timeout 1 s, single-object, brokers 1",
         "    1.5 s  kill (a), 2.0 s",
     ]
 

@@ -140,7 +140,9 @@ def test_the_report_names_counts_and_breaches(tmp_path: Path) -> None:
     verdict = Verdict(plan("kill"), 21.0, 2.0, 300, 100, 120, 110, 9_000, 7, 0, (), (), ("place 3 is not covered",))
     report.write(tmp_path / "found", [verdict])
     text = (tmp_path / "found.md").read_text("utf-8")
-    assert "| 1 | 10 | 1 | classic | 1 | 300 | 100 | 120 | 110 | 9000 | 7 | 0 | 0 | 2.0 | 1 |" in text
+    assert (
+        "| 1 | 10 | 1 | 1 | classic | single-object | 1 | 300 | 100 | 120 | 110 | 9000 | 7 | 0 | 0 | 2.0 | 1 |" in text
+    )
     assert "Schedules with a breach: 1." in text
     assert "- place 3 is not covered" in text
     assert '"seed": 1' in (tmp_path / "found.json").read_text("utf-8")

@@ -336,7 +336,7 @@ def _no_result_says_complete_too_early(case: Case) -> Iterator[str]:
     """Of violations whose sends were all there a while before: what came a moment before may not be known yet."""
     for name, it in case.violations.items():
         sends = case.sends.get(name[0], ())
-        if any(sent.timestamp_ms >= it.first_timestamp_ms - KNOWN_WITHIN_MS for sent in sends):
+        if any(case.story.readable_ms(sent) >= it.first_timestamp_ms - KNOWN_WITHIN_MS for sent in sends):
             continue
         for seen in case.covering(name):
             matched, settled = seen.result.violation_tokens_matched, seen.result.violation_tokens_settled

@@ -25,11 +25,12 @@ ODD_TOKENS = ('"', "\\", 'a"b\\c/d', "tab\tand\nline", "\x01\x7f", "ü€😀", 
 class Maker:
     """One story's sender and detector. ``seed`` makes it repeatable."""
 
-    def __init__(self, apps: Sequence[str], seed: int = 1, token_bytes: int = 40) -> None:
+    def __init__(self, apps: Sequence[str], seed: int = 1, token_bytes: int = 40, first: int = 1) -> None:
+        """``first``: where its numbers begin; two makers of one story have different ones."""
         self.random = Random(seed)
         self._apps = tuple(apps)
         self._token_bytes = token_bytes
-        self._numbers = count(1)
+        self._numbers = count(first)
         self._notify_ids: dict[str, tuple[str, int]] = {}
 
     def message_id(self) -> str:

@@ -95,7 +95,8 @@ class Book:
 @dataclass(slots=True)
 class Story:
     """All facts of one scenario. ``bad``: tokens that Push Kit refuses, by app and token, with the reason (None: any).
-    ``keyless``: apps that nobody may call. ``overlaps``: when a place may be covered by two owners."""
+    ``keyless``: apps that nobody may call. ``overlaps``: when a place may be covered by two owners. ``hidden``: when
+    sends were written to a partition behind a transaction that was still open, and could be read only at its end."""
 
     sends: list[Sent] = field(default_factory=list)
     events: list[Said] = field(default_factory=list)
@@ -104,6 +105,18 @@ class Story:
     bad: dict[tuple[str, bytes], str | None] = field(default_factory=dict)
     keyless: set[str] = field(default_factory=set)
     overlaps: list[Overlap] = field(default_factory=list)
+    hidden: list[Overlap] = field(default_factory=list)
+
+    def readable_ms(self, sent: Sent) -> int:
+        """When a send could be read first."""
+        return max(
+            [
+                each.to_ms
+                for each in self.hidden
+                if each.partition == sent.partition and each.from_ms <= sent.timestamp_ms <= each.to_ms
+            ],
+            default=sent.timestamp_ms,
+        )
 
     def sends_of(self) -> Mapping[str, list[Sent]]:
         """Sends by message."""

@@ -169,7 +169,7 @@ class Town:
         def arrived(error: KafkaError | None, message: Message) -> None:
             self._arrived(thing, error, message)
 
-        topic, name, value = self._record(thing)
+        topic, name, value = self.record(thing)
         self.put(topic, name.encode(), value, headers=list(headers), on_delivery=arrived)
 
     def put(self, topic: str, key: bytes | None, value: bytes | None, **rest: Any) -> None:
@@ -183,7 +183,8 @@ class Town:
                 self._producer.poll(0)
                 return
 
-    def _record(self, thing: Told) -> tuple[str, str, bytes]:
+    def record(self, thing: Told) -> tuple[str, str, bytes]:
+        """Topic, key and value."""
         if isinstance(thing, Send):
             return SENDS, thing.head.message_id, self._wire.encode_send(thing)
         return VIOLATIONS, thing.message_id, self._wire.encode_violation(thing)
