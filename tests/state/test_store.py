@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -356,3 +357,44 @@ def test_reading_on_a_full_disk_does_not_kill_the_process(small_disk: Path) -> N
     )
     told = subprocess.run([sys.executable, "-c", script, str(small_disk)], capture_output=True, text=True, check=False)
     assert (told.returncode, told.stdout.strip()) == (0, "b'key'"), told.stderr
+
+
+def after_power_failure(whole: Path, folder: Path, file: str, kept_bytes: int) -> int | None:
+    """Open a store of which a file ends early, as it may when power fails; how many sends are there, None: it was
+    moved aside. What its ranges speak of must be there."""
+    shutil.copytree(whole, folder / "state")
+    cut = folder / "state" / "db" / file
+    os.truncate(cut, kept_bytes)
+    opened, bucket_ms = open_folder(folder / "state", RETENTION_MS, 4)
+    shard = Shard(0, opened, bucket_ms)
+    claimed = [offset for span in shard.ranges(Topic.SENDS) for offset in range(*span)]
+    try:
+        found = sorted(send.offset for number in range(7) for send in walked(shard, f"m-{number}"))
+    except StoreCorrupt:
+        found = claimed  # said, not taken for an end: the service moves it aside
+    opened.close()
+    assert found == claimed
+    aside = list(folder.glob("state.corrupt-*"))
+    shutil.rmtree(folder)
+    return None if aside else len(claimed)
+
+
+def test_a_power_failure_leaves_data_and_ranges_together_or_neither(tmp_path: Path) -> None:
+    """Whatever the disk has kept of what was written last: the manifest up to any byte, half of a data file."""
+    opened, bucket_ms = open_folder(tmp_path / "whole", RETENTION_MS, 4)
+    shard = Shard(0, opened, bucket_ms)
+    for batch in range(4):
+        first = 10 * batch
+        value = bytes(BLOB_MIN_BYTES if batch % 2 else 40)
+        add_sends(shard, [(at, f"m-{at % 7}", T0_MS + at, b"%d:" % at + value) for at in range(first, first + 10)])
+        shard.write_run()
+        opened.flush()
+    written = tmp_path / "written"
+    shutil.copytree(tmp_path / "whole", written)  # as it lies there while the service runs: nothing is closed
+    opened.close()
+    [manifest] = (written / "db").glob("MANIFEST-*")
+    size = len(manifest.read_bytes().rstrip(b"\0"))
+    kept = {after_power_failure(written, tmp_path / "m", manifest.name, at) for at in range(0, size, 37)}
+    assert {None, 10, 20, 30} <= kept
+    for file in sorted((written / "db").glob("*.sst")):
+        assert after_power_failure(written, tmp_path / "d", file.name, file.stat().st_size // 2) in (None, 40)
