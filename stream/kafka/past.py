@@ -286,9 +286,9 @@ class Past:
         except KafkaException as error:
             log.info("retention_unknown", topic=name, partition=partition, why=error.args[0].str())
             return low  # then all that there is is read: more than needed, never less
-        if found.error is not None:
-            return low
-        return max(low, found.offset) if found.offset >= 0 else high
+        # -1: no record is so new. That was answered of a partition full of new ones, just after its brokers had come
+        # back, and what lies below a floor is never read: believed is only an offset inside the log.
+        return found.offset if found.error is None and low <= found.offset <= high else low
 
     def _say_lost(self, place: Place, low: int) -> None:
         """What lay behind that which was read before, and has gone while nobody read."""
