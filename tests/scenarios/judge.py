@@ -280,7 +280,7 @@ def _not_found_is_said_once_and_truly(case: Case) -> Iterator[str]:
         sends = case.sends.get(name[0], ())
         if len(said) > 1:
             yield f"{name}: said {len(said)} times"
-        if said and any(sent.timestamp_ms < it.first_timestamp_ms for sent in sends):
+        if said and any(sent.committed_ms < it.first_timestamp_ms for sent in sends):
             yield f"{name}: a send was there before"
         if not said and it.stands and not sends:
             yield f"{name}: never said"

@@ -19,13 +19,23 @@ Slot = tuple[str, int]
 """What Push Kit knows a message by: clientId and notifyId."""
 
 
+SLOWLY_MS = 500
+"""What is acknowledged later than this had to wait for a broker that had died: nobody could read it before."""
+
+
 class Sent(NamedTuple):
-    """A send as it stands in Kafka."""
+    """A send as it stands in Kafka. ``acked_ms``: when all replicas in sync had it, 0: at once."""
 
     send: Send
     partition: int
     offset: int
     timestamp_ms: int
+    acked_ms: int = 0
+
+    @property
+    def committed_ms(self) -> int:
+        """From when on it can be read, unless it stands behind an open transaction."""
+        return self.acked_ms if self.acked_ms > self.timestamp_ms + SLOWLY_MS else self.timestamp_ms
 
 
 class Said(NamedTuple):
@@ -115,7 +125,7 @@ class Story:
                 for each in self.hidden
                 if each.partition == sent.partition and each.from_ms <= sent.timestamp_ms <= each.to_ms
             ],
-            default=sent.timestamp_ms,
+            default=sent.committed_ms,
         )
 
     def sends_of(self) -> Mapping[str, list[Sent]]:

@@ -84,6 +84,23 @@ def test_two_owners_may_cover_a_place_twice_in_their_moment_and_at_no_other(told
     assert covered_twice(told.story) == 2
 
 
+def test_what_could_not_yet_be_read_may_be_missing_from_a_total_and_be_called_not_found(told: Told) -> None:
+    """A send that its brokers acknowledged late, or that stood behind an open transaction."""
+    story, late = told.story, told.story.sends[1]
+    told.result(0, violation_tokens_matched=2)
+    [said] = breaches(story, told.book)
+    assert said.startswith("no result says complete too early")
+    story.sends[1] = late._replace(acked_ms=9_500)
+    assert breaches(story, told.book) == []
+    story.sends[1] = late
+    story.hidden = [Overlap(0, late.timestamp_ms, 9_500)]
+    assert breaches(story, told.book) == []
+    story.results.append(Seen(result(settled=0, result_id="3", outcome=Outcome.NOT_FOUND, attempts=0), b"m", 0, 2))
+    assert any("a send was there before" in each for each in breaches(story, told.book))
+    story.sends[:2] = [each._replace(acked_ms=9_500) for each in story.sends[:2]]
+    assert not any("a send was there before" in each for each in breaches(story, told.book))
+
+
 def test_an_overlap_excuses_no_place_that_is_missing(told: Told) -> None:
     told.story.results.pop(0)
     told.story.overlaps = [Overlap(0, 0, 100_000)]

@@ -21,7 +21,7 @@ from stream.wire.wire import Wire
 from tests.failures.control import VARIABLE, Control
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches
-from tests.scenarios.making import Maker
+from tests.scenarios.making import Maker, now_ms
 from tests.scenarios.service import Instance
 from tests.scenarios.story import Letter, Name, Progress, Said, Seen, Sent, Story
 from tests.topics import FreshTopics
@@ -195,7 +195,7 @@ class Town:
             return
         place = message.partition() or 0, message.offset() or 0, message.timestamp()[1]
         if isinstance(thing, Send):
-            self.story.sends.append(Sent(thing, *place))
+            self.story.sends.append(Sent(thing, *place, now_ms()))
         else:
             self.story.events.append(Said(thing, *place))
 
