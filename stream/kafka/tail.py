@@ -170,14 +170,14 @@ class Tail:
     def _look_for_end(self, place: Place) -> None:
         self._asked.discard(place)
         since_s, at = time.monotonic(), self._at.get(place)
-        if at is None:
+        if at is None or place in self._standing.reasons:
             return
         try:
             end = self._end(self._names[place[0]], place[1])
         except (KafkaException, TimeoutError) as error:
             log.debug("end_unknown", why=str(error))
             return
-        if at >= end:
+        if at == end:  # below what has been read is no end: a broker that has just come back does not know it
             self._at_end(place, since_s)
 
     def _trouble(self, message: Message) -> None:
