@@ -7,6 +7,7 @@ run on; all others go on.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ AGAIN_S: Final = 0.5
 """How long a partition stands still before it is tried again."""
 LOOK_EVERY_S: Final = 1.0
 
+_UNKNOWN: Final = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
 TRY_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0)
 BATCH_BYTES: Final = 4 << 20
 
@@ -246,8 +248,16 @@ def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float 
             if error.args[0].fatal():
                 raise
             log.info("offsets_asked_again", topic=topic, partition=partition, why=error.args[0].str())
+            if error.args[0].code() in _UNKNOWN:
+                _learn_anew(consumer, topic, timeout_s)
         time.sleep(wait_s)
     return _watermarks(consumer, topic, partition, timeout_s)
+
+
+def _learn_anew(consumer: Consumer, topic: str, timeout_s: float) -> None:
+    """What a broker that had just come back said of the topic is remembered for minutes, partitions missing: ask."""
+    with contextlib.suppress(KafkaException):
+        consumer.list_topics(topic, timeout=timeout_s)
 
 
 def inside(consumer: Consumer, topic: str, partition: int, at: int) -> int:

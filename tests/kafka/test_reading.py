@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Message
+from contextlib import closing
+
+from confluent_kafka import Consumer, Message
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.reading import Run, sort_batch
+from stream.kafka import properties
+from stream.kafka.reading import Run, sort_batch, watermarks
 from stream.model import Topic
+from stream.settings import default_settings
+from tests.topics import FreshTopics
 
 NAMES = {"sends": Topic.SENDS, "results": Topic.RESULTS}
 
@@ -24,3 +31,15 @@ def test_a_batch_becomes_one_run_for_each_partition_in_order(stretches: list[tup
         Run(NAMES[place[0]], place[1], [message for message, its in zip(batch, places, strict=True) if its == place])
         for place in dict.fromkeys(places)
     ]
+
+
+def test_a_partition_that_the_client_does_not_know_of_is_asked_for_anew(topics: FreshTopics) -> None:
+    """A broker that has just come back may leave partitions out; the client believes it for minutes, and a shard that
+    comes waits for it."""
+    (topic,) = topics.create("sends", partitions=1)
+    settings = default_settings(kafka={"bootstrap_servers": topics.bootstrap_servers})
+    with closing(Consumer(properties.past(settings))) as consumer:
+        assert watermarks(consumer, topic, 0) == (0, 0)
+        admin = AdminClient({"bootstrap.servers": topics.bootstrap_servers})
+        admin.create_partitions([NewPartitions(topic, 2)])[topic].result(timeout=20)
+        assert watermarks(consumer, topic, 1) == (0, 0)
