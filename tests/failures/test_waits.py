@@ -40,8 +40,10 @@ def test_what_came_before_or_after_the_fault_did_not_wait_for_it() -> None:
 
 
 def test_each_fault_is_played_alone_and_the_report_says_what_it_cost(tmp_path: Path) -> None:
-    plans = list(each_alone())
+    plans = list(each_alone(brokers=3))
     assert [strike.fault for plan in plans for strike in plan.strikes] == list(FAULTS)
+    alone = {strike.fault for plan in each_alone() for strike in plan.strikes}
+    assert FAULTS.keys() - alone == {"controller killed", "all brokers killed"}
     cost = (Wait("kill", 2.0, 3.0, 2.0), Wait("kill", 2.0, 4.0, 1.0))
     verdict = Verdict(plans[0], 21.0, 2.0, 300, 100, 120, 110, 9_000, 7, 0, (), (), (), cost)
     report.write(tmp_path / "found", [verdict])
