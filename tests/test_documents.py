@@ -85,7 +85,7 @@ def test_every_guarantee_names_its_test() -> None:
     assert len(guarantees) > 40
     for row in guarantees:
         assert len(row) == 5, row
-        assert "tests/" in row[-1] and "::" in row[-1], row
+        assert re.search(r"tests/.+::", row[-1]), row
 
 
 def test_the_index_lists_every_document() -> None:
