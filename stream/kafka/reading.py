@@ -158,9 +158,11 @@ class Standing:
             log.info("reading_goes_on", topic=self._names[place[0]], partition=place[1])
 
     def forget(self, places: Iterable[Place]) -> None:
-        """These partitions are no longer read here."""
+        """These partitions are no longer read here; say so before the client lets them go. It remembers over all that
+        that one was paused, and would never read it again."""
         for place in places:
-            self._since.pop(place, None)
+            if self._since.pop(place, None) is not None:
+                self._consumer.resume([TopicPartition(self._names[place[0]], place[1])])
             self._resumed.discard(place)
             self.reasons.pop(place, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from stream.brokers.mock import MockKafka
 from stream.kafka import properties
 from stream.kafka.reading import Place
 from stream.kafka.tail import Tail
-from stream.model import Fenced, Topic
+from stream.model import Fenced, StoreStalled, Topic
 from stream.settings import default_settings
 
 NAMES = {Topic.SENDS: "sends", Topic.RESULTS: "results"}
@@ -116,3 +117,35 @@ def test_what_stands_in_an_open_transaction_is_not_read_yet() -> None:
         wait_until(lambda: said == [PLACE])
         tail.stop()
     assert failed == []
+
+
+def test_a_shard_that_stood_still_when_it_left_is_read_when_it_is_back() -> None:
+    """A frozen owner wakes up, cannot bury a bad record, loses the shard and has it again: the client remembers over
+    all that that it was told to pause."""
+    busy, taken, failed = threading.Event(), list[int](), list[Exception]()
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        for number in range(5):
+            producer.produce("sends", str(number))
+        producer.flush()
+
+        def take(topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
+            if not busy.is_set():
+                busy.set()
+                raise StoreStalled("nothing can be written now")
+            taken.extend(range(start, end))
+
+        tail = Tail(
+            properties.sends(settings), NAMES, take, FullSpeed(), lambda *_: 0, lambda *_: None, lambda *_: None,
+            failed.append,
+        )  # fmt: skip
+        tail.add({PLACE: 0})
+        tail.thread.start()
+        assert busy.wait(10)
+        wait_until(lambda: bool(tail.waiting))
+        tail.remove([PLACE])
+        tail.add({PLACE: 2})
+        wait_until(lambda: taken == [2, 3, 4])
+        tail.stop()
+        assert failed == []
