@@ -6,6 +6,7 @@ Promised: looking costs a record nothing. Not promised: a rate before the second
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Final, NamedTuple
 
 import structlog
@@ -60,7 +61,7 @@ class Restoring:
         """The time of the shard that is least far."""
         left = [shard for shard in self._shards.values() if shard.restoring(topic)]
         times = [shard.read_back_ms.get(topic, EVERYTHING) for shard in left]
-        return int(max(times)) if times and EVERYTHING not in times else None
+        return int(max(times)) if times and all(map(isfinite, times)) else None
 
     def _goes_on(self, topic: Topic, now_s: float) -> None:
         self._said_s.setdefault(topic, self._began_s.setdefault(topic, now_s))

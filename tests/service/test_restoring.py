@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from stream.model import Topic
 from stream.service.restoring import Restore, Restoring
-from stream.state.shard import EVERYTHING, Shard
+from stream.state.shard import EVERYTHING, NOTHING, Shard
 
 NAMES = {Topic.SENDS: "sent", Topic.VIOLATIONS: "detected", Topic.RESULTS: "results"}
 
@@ -50,7 +50,9 @@ def test_the_shard_that_is_least_far_counts_and_the_rate_is_of_all() -> None:
 
 def test_how_far_back_is_unknown_until_every_shard_has_read_a_chunk() -> None:
     """None: not known."""
-    assert _restoring(_Clock(), _Shard(0, 5, EVERYTHING), _Shard(1, 5, 7.0)).of(Topic.SENDS).read_back_to_ms is None
+    for unknown in (EVERYTHING, NOTHING):
+        told = _restoring(_Clock(), _Shard(0, 5, unknown), _Shard(1, 5, 7.0)).of(Topic.SENDS)
+        assert told.read_back_to_ms is None
 
 
 def test_it_is_said_every_ten_seconds_and_at_the_end_how_long_it_took() -> None:
