@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, Final, Protocol
 
 import structlog
@@ -76,6 +77,7 @@ class Membership:
         """``lost(place, from, to)``: retention took those offsets before they were read; ``failed``: the member has
         ended by an error."""
         self._pulse = Pulse()
+        self._properties = properties
         self._consumer = Consumer(
             {
                 "statistics.interval.ms": EVERY_MS,
@@ -209,15 +211,18 @@ class Membership:
 
     def _arrive(self, consumer: Consumer, shards: list[int]) -> None:
         self._shards.returning()
-        ends = {shard: {topic: self._end((topic, shard)) for topic in Topic} for shard in shards}
+        # Asked by a client of its own: our callback, in which we are, may not ask ours for metadata. It would forget
+        # whose call it is in, and abort the process at the next statistics or error (confluent-kafka 2.16).
+        with closing(Consumer(self._properties)) as asker:
+            ends = {shard: {topic: self._end(asker, topic, shard) for topic in Topic} for shard in shards}
         self._shards.arrive(ends)
         name = self._names[Topic.VIOLATIONS]
         self._at.update({(Topic.VIOLATIONS, shard): ends[shard][Topic.VIOLATIONS] for shard in shards})
         consumer.incremental_assign([TopicPartition(name, shard, ends[shard][Topic.VIOLATIONS]) for shard in shards])
         log.info("shards_came", partitions=shards)
 
-    def _end(self, place: Place) -> int:
-        return watermarks(self._consumer, self._names[place[0]], place[1], 10.0)[1]
+    def _end(self, asker: Consumer, topic: Topic, shard: int) -> int:
+        return watermarks(asker, self._names[topic], shard, 10.0)[1]
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         shards = self._forget(partitions)

@@ -10,7 +10,6 @@ import pytest
 from stream.brokers.apache import ApacheKafka
 from tests.failures.plan import Plan, draw
 from tests.failures.scene import play
-from tests.scenarios.conftest import FULL
 
 SEEDS = (83, 28, 1525)
 SECONDS = (8, 11)
@@ -56,7 +55,6 @@ def test_nothing_is_lost_and_nobody_innocent_called_whatever_is_injected(
     assert_holds(draw(seed, *SECONDS), own_kafka, tmp_path)
 
 
-@pytest.mark.skipif(not FULL, reason="UNPUSH_SCENARIOS=full: the client now and then aborts while brokers are lost")
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_when_brokers_fail_one_by_one_and_all_together(tmp_path: Path) -> None:

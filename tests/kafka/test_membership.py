@@ -1,16 +1,19 @@
-"""The group member on Apache Kafka itself, which goes away and comes back."""
+"""The group member on Apache Kafka itself, which goes away and comes back, and on librdkafka's mock cluster."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 
 import orjson
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from stream.brokers.apache import ApacheKafka
-from stream.kafka import properties, pulse
+from stream.brokers.mock import MockKafka
+from stream.kafka import properties, pulse, reading
 from stream.kafka.membership import Membership
 from stream.kafka.pulse import SILENT_S, Pulse
 from stream.kafka.reading import Place
@@ -105,3 +108,37 @@ def test_brokers_that_are_away_for_long_are_said_and_come_back_by_themselves(mon
         wait_until(lambda: member.silence is None and member.joined)
         member.stop()
     assert failed == []
+
+
+def join_where_the_client_knows_of_no_partition() -> None:
+    """A process of its own: what this is about does not raise, it aborts."""
+    known, asked = reading._watermarks, list[str]()
+
+    def forgetful(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
+        asked.append("")
+        if len(asked) == 1:
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+        return known(consumer, topic, partition, timeout_s)
+
+    reading._watermarks = forgetful
+    with MockKafka({"v": 1, "s": 1, "r": 1}) as broker:
+        often = {"bootstrap_servers": broker.bootstrap_servers, "properties": {"statistics.interval.ms": "20"}}
+        names = {Topic.SENDS: "s", Topic.VIOLATIONS: "v", Topic.RESULTS: "r"}
+        settings, failed = default_settings(kafka=often), list[Exception]()
+        member = Membership(
+            properties.member(settings), names, lambda *_: None, Anyone(), lambda *_: None, failed.append
+        )
+        member.thread.start()
+        wait_until(lambda: member.joined)
+        time.sleep(0.5)
+        member.stop()
+    assert len(asked) > 1
+    assert failed == []
+
+
+def test_whoever_asks_for_partitions_inside_a_rebalance_does_not_end_the_process() -> None:
+    """confluent-kafka forgets whose call it is in when its own callback asks it for metadata; the next statistics, or
+    the next error, abort the process."""
+    script = "from tests.kafka import test_membership as t; t.join_where_the_client_knows_of_no_partition()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=90, check=False)
+    assert ended.returncode == 0, ended.stderr[-1_000:]
