@@ -24,9 +24,8 @@ from stream.kafka.reading import (
     Place,
     Standing,
     Take,
-    assign_anew,
     fetch,
-    inside,
+    go_on_inside,
     patiently,
     sort_batch,
     watermarks,
@@ -189,14 +188,8 @@ class Membership:
 
     def _out_of_range(self, place: Place) -> None:
         """Retention has taken what was to be read next: say what is lost and go on behind it."""
-        at = self._at.get(place)
-        if at is None:
-            return
-        name = self._names[place[0]]
-        self._at[place] = low = inside(self._consumer, name, place[1], at)
-        if low > at:
-            self._lost(place, at, low)
-        assign_anew(self._consumer, name, place[1], low)
+        if (at := self._at.get(place)) is not None:
+            self._at[place] = go_on_inside(self._consumer, self._names[place[0]], place, at, self._lost)
 
     # --- shards come and go; called by the consumer inside a poll
 

@@ -277,11 +277,16 @@ def inside(consumer: Consumer, topic: str, partition: int, at: int) -> int:
     return max(low, at)
 
 
-def assign_anew(consumer: Consumer, topic: str, partition: int, at: int) -> None:
-    """Read a partition from there that the client has given up by itself: in such a one it refuses to seek."""
-    place = TopicPartition(topic, partition, at)
-    consumer.incremental_unassign([place])
-    consumer.incremental_assign([place])
+def go_on_inside(consumer: Consumer, topic: str, place: Place, at: int, lost: Callable[[Place, int, int], None]) -> int:
+    """Read on from ``inside`` a partition that the client has given up by itself, and say what is lost; gives the
+    offset. Raises as ``inside`` does."""
+    low = inside(consumer, topic, place[1], at)
+    if low > at:
+        lost(place, at, low)
+    there = TopicPartition(topic, place[1], low)
+    consumer.incremental_unassign([there])  # in one that it has given up the client refuses to seek
+    consumer.incremental_assign([there])
+    return low
 
 
 def _watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:

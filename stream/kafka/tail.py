@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, assign_anew, fetch, inside, sort_batch
+from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, fetch, go_on_inside, sort_batch
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.1
@@ -193,14 +193,8 @@ class Tail:
 
     def _out_of_range(self, place: Place) -> None:
         """Retention has taken what was to be read next: say what is lost and go on behind it."""
-        at = self._at.get(place)
-        if at is None:
-            return
-        name = self._names[place[0]]
-        self._at[place] = low = inside(self._consumer, name, place[1], at)
-        if low > at:
-            self._lost(place, at, low)
-        assign_anew(self._consumer, name, place[1], low)
+        if (at := self._at.get(place)) is not None:
+            self._at[place] = go_on_inside(self._consumer, self._names[place[0]], place, at, self._lost)
 
     def _assign(self, places: Mapping[Place, int]) -> None:
         new = {place: offset for place, offset in places.items() if place not in self._at}

@@ -253,13 +253,7 @@ class Desk:
     def step(self, now_s: float) -> bool:
         """Plan a little: of a lane that runs dry, though it has a share of all calls, else of the most severe. False:
         nothing to do, or the lanes are full for it."""
-        return any(self._step(severity, FEW_READY, now_s) for severity in _LANES) or any(
-            self._step(severity, PARCELS_READY, now_s) for severity in _LANES
-        )
-
-    def _step(self, severity: Severity, enough: int, now_s: float) -> bool:
-        """Plan a little of one lane, unless it has enough that is ready to be called."""
-        if not self._plans.any_of(severity) or self._ways.ready(severity) >= enough:
+        if (severity := self._lane_to_plan()) is None:
             return False
         if (it := self._plans.first(severity)) is not None:
             self._plans.take(it)
@@ -267,6 +261,16 @@ class Desk:
         elif (remembered := self._plans.take_remembered(severity)) is not None:
             self._recall(remembered, now_s)
         return True
+
+    def _lane_to_plan(self) -> Severity | None:
+        room = None
+        for severity in filter(self._plans.any_of, _LANES):
+            ready = self._ways.ready(severity)
+            if ready < FEW_READY:
+                return severity
+            if room is None and ready < PARCELS_READY:
+                room = severity
+        return room
 
     def _plan(self, it: Condemned) -> None:
         shard = self.shards.get(it.shard)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,9 @@ class Keys:
             self._files[client_id] = self._settings.app(client_id).key_file
         return self._files[client_id]
 
+    def _uses(self, path: Path, client_id: str) -> bool:
+        return self._file_of(client_id) == path
+
     def of(self, client_id: str) -> Bearer | None:
         """The app's bearer; None: no key file is set for it."""
         path = self._file_of(client_id)
@@ -76,7 +80,7 @@ class Keys:
             for path in [path for path, seen in self._seen.items() if seen != _look(path)]:
                 if (key := await self._changed(path)) is not None:
                     self._bearers[path].take_up(key, self._now_s())
-                    taken_up(lambda app, path=path: self._file_of(app) == path)  # type: ignore[misc]
+                    taken_up(partial(self._uses, path))
 
     async def _changed(self, path: Path) -> ServiceKey | None:
         self._seen[path] = _look(path)

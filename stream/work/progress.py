@@ -1,4 +1,4 @@
-"""How fast something becomes less, and when it will be nothing. Pure.
+"""How fast something becomes less. Pure.
 
 Promised: what comes on top (a place that begins, or turns out larger) slows nothing down. Not promised: the future.
 """
@@ -42,10 +42,3 @@ class Progress:
             return 0.0
         (first_s, before), (last_s, after) = self._looks[0], self._looks[-1]
         return (after - before) / (last_s - first_s) if last_s > first_s else 0.0
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds until nothing is left, if it goes on so; None: it does not move."""
-        if not self.remaining:
-            return 0.0
-        return self.remaining / self.per_s if self.per_s else None

@@ -13,7 +13,7 @@ from stream.kafka import properties
 from stream.kafka.reading import Place
 from stream.kafka.tail import Tail
 from stream.model import Fenced, StoreStalled, Topic
-from stream.settings import default_settings
+from stream.settings import Settings, default_settings
 
 NAMES = {Topic.SENDS: "sends", Topic.RESULTS: "results"}
 PLACE = (Topic.SENDS, 0)
@@ -38,6 +38,15 @@ def wait_until(true: Callable[[], bool], within_s: float = 10.0) -> None:
         time.sleep(0.01)
 
 
+def written(broker: MockKafka, records: int) -> Settings:
+    """So many sends in the one partition; the settings of who reads them."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    for number in range(records):
+        producer.produce("sends", str(number))
+    producer.flush()
+    return default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
+
+
 def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
     """A shard leaves under load and returns: the reader reads it again, it does not fall over what it still held."""
     taken: list[int] = []
@@ -51,11 +60,7 @@ def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
         taken.extend(message.offset() or 0 for message in messages)
 
     with MockKafka({"sends": 1, "results": 1}) as broker:
-        settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
-        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
-        for number in range(20):
-            producer.produce("sends", str(number))
-        producer.flush()
+        settings = written(broker, 20)
         tail = Tail(
             properties.sends(settings),
             NAMES,
@@ -84,11 +89,7 @@ def test_what_stands_in_an_open_transaction_is_not_read_yet() -> None:
     said: list[Place] = []
     ends = iter([21, -1, 19, 20])
     with MockKafka({"sends": 1, "results": 1}) as broker:
-        settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
-        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
-        for number in range(20):
-            producer.produce("sends", str(number))
-        producer.flush()
+        settings = written(broker, 20)
         taken, asked, failed = list[int](), list[int](), list[Exception]()
 
         def end(topic: str, partition: int) -> int:
@@ -124,11 +125,7 @@ def test_a_shard_that_stood_still_when_it_left_is_read_when_it_is_back() -> None
     all that that it was told to pause."""
     busy, taken, failed = threading.Event(), list[int](), list[Exception]()
     with MockKafka({"sends": 1, "results": 1}) as broker:
-        settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
-        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
-        for number in range(5):
-            producer.produce("sends", str(number))
-        producer.flush()
+        settings = written(broker, 5)
 
         def take(topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
             if not busy.is_set():
