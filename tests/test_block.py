@@ -55,6 +55,19 @@ def test_what_is_said_of_all_tokens_at_once_is_true(tokens: tuple[bytes, ...]) -
     assert encode_body(7, block) == orjson.dumps({"notifyId": 7, "token": [token.decode() for token in tokens]})
 
 
+def test_all_of_a_block_is_sent_from_where_it_lies_and_a_part_is_a_copy_of_its_own() -> None:
+    """A request of all its tokens costs no copy; one of some of them must not spoil it."""
+    tokens = tuple(b"%040d" % number for number in range(100))
+    block = side_by_side(tokens)
+    assert block is not None
+    assert block[0:100] is block
+    whole, part = encode_body(7, block[:]), encode_body(8, block[10:60])
+    assert (type(whole), type(part)) == (memoryview, bytes)
+    for body, notify_id, chosen in ((whole, 7, tokens), (part, 8, tokens[10:60])):
+        assert orjson.loads(body) == {"notifyId": notify_id, "token": [token.decode() for token in chosen]}
+    assert tuple(block) == tokens
+
+
 @pytest.mark.parametrize("length", [8, 9, 15, 16, 63, 112])
 @pytest.mark.parametrize("at", [0, 1, 7, -8, -1])
 def test_one_repeat_among_a_thousand_is_found(length: int, at: int) -> None:
