@@ -2,7 +2,11 @@
 
 Promised: exit 0 only if no schedule had a breach; the report is whole after every schedule; what a schedule with a
 breach left behind (logs, settings, stores, its story) is kept, and its folder named. A seed gives the same
-schedule again where ``--seconds`` and ``--brokers`` are the same. Not promised: speed.
+schedule again where ``--seconds`` and ``--brokers`` are the same. Not promised: speed; and that it ends at once when
+it is interrupted: what is being played is played to its end, so that it leaves no process behind.
+
+``--at-once N`` plays N schedules side by side, each on a Kafka of its own: sooner done, and the noise of the others is
+one more thing to bear.
 
 ``--break NAME`` spoils the code on purpose (``tests.failures.breaks``) and plays the short schedule that must show it,
 or the seeds that are given: exit 0 only if there was a breach. ``--each`` plays every fault by itself and reports how
@@ -18,7 +22,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
 from stream.brokers.apache import ApacheKafka
 from tests.failures import report
@@ -32,17 +39,36 @@ from tests.failures.verdict import Verdict
 def main() -> int:
     """All seeds."""
     args = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that it takes its processes with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if args.spoiled:
         os.environ[BREAK] = args.spoiled
     verdicts: list[Verdict] = []
-    with ApacheKafka(args.brokers) as kafka, tempfile.TemporaryDirectory(prefix="unpush-keys-") as keys:
-        for plan in _plans(args):
-            verdicts.append(_one(plan, kafka, Path(keys)))
-            report.write(args.report, verdicts)
+    for verdict in _played(args):
+        verdicts.append(verdict)
+        report.write(args.report, verdicts)
     broken = [each.plan.seed for each in verdicts if each.breaches]
     print(f"{len(verdicts)} schedules, with a breach: {broken or 'none'}; {args.report.with_suffix('.md')}")
     return int(bool(broken) != bool(args.spoiled))
+
+
+def _played(args: argparse.Namespace) -> Iterator[Verdict]:
+    """In the order of their seeds."""
+    free: SimpleQueue[ApacheKafka] = SimpleQueue()
+    with ExitStack() as stack:
+        keys = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="unpush-keys-")))
+        for _ in range(args.at_once):
+            free.put(stack.enter_context(ApacheKafka(args.brokers)))
+        pool = ThreadPoolExecutor(args.at_once)
+        stack.callback(pool.shutdown, cancel_futures=True)
+        yield from pool.map(lambda plan: _on_one_of(free, plan, keys), _plans(args))
+
+
+def _on_one_of(free: SimpleQueue[ApacheKafka], plan: Plan, keys: Path) -> Verdict:
+    kafka = free.get()
+    try:
+        return _one(plan, kafka, keys)
+    finally:
+        free.put(kafka)
 
 
 def _plans(args: argparse.Namespace) -> Iterator[Plan]:
@@ -69,14 +95,14 @@ def _one(plan: Plan, kafka: ApacheKafka, keys: Path) -> Verdict:
 
 def _tell(verdict: Verdict, folder: Path) -> None:
     print(
-        f"  -> {verdict.took_s:.0f} s, {verdict.calls} calls, {verdict.devices} devices, "
+        f"  -> seed {verdict.plan.seed}: {verdict.took_s:.0f} s, {verdict.calls} calls, {verdict.devices} devices, "
         f"{verdict.repeats} called again, {verdict.twice} places by two owners, "
         f"settled {verdict.settled_s:.1f} s after the last fault"
     )
     for line in (*verdict.notes, *(f"ended by itself: {each}" for each in verdict.ended)):
         print(f"     {line}")
     for breach in verdict.breaches:
-        print(f"  BREACH {breach}")
+        print(f"  BREACH seed {verdict.plan.seed}: {breach}")
     print(f"  kept: {folder}\n" if verdict.breaches else "", flush=True)
 
 
@@ -85,6 +111,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=_range(int), metavar="FROM-TO", help="default 1-300")
     parser.add_argument("--seconds", type=_range(float), default=(10, 30), metavar="FROM-TO", help="default 10-30")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka's nodes; 3: replication 3")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="so many schedules side by side; default 1")
     parser.add_argument("--report", type=Path, required=True, metavar="FILE", help="written as FILE.md and FILE.json")
     parser.add_argument("--each", action="store_true", help="each fault alone, settings as shipped")
     parser.add_argument("--break", dest="spoiled", choices=SCHEDULES, help="what is spoiled on purpose")
