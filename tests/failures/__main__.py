@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from stream.brokers.apache import ApacheKafka
 from tests.failures import report
@@ -51,24 +52,31 @@ def main() -> int:
     return int(bool(broken) != bool(args.spoiled))
 
 
+class Stand(NamedTuple):
+    """What one schedule at a time has to itself."""
+
+    kafka: ApacheKafka
+    keys: Path
+
+
 def _played(args: argparse.Namespace) -> Iterator[Verdict]:
     """In the order of their seeds."""
-    free: SimpleQueue[ApacheKafka] = SimpleQueue()
+    free: SimpleQueue[Stand] = SimpleQueue()
     with ExitStack() as stack:
-        keys = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="unpush-keys-")))
         for _ in range(args.at_once):
-            free.put(stack.enter_context(ApacheKafka(args.brokers)))
+            keys = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="unpush-keys-")))
+            free.put(Stand(stack.enter_context(ApacheKafka(args.brokers)), keys))
         pool = ThreadPoolExecutor(args.at_once)
         stack.callback(pool.shutdown, cancel_futures=True)
-        yield from pool.map(lambda plan: _on_one_of(free, plan, keys), _plans(args))
+        yield from pool.map(lambda plan: _on_one_of(free, plan), _plans(args))
 
 
-def _on_one_of(free: SimpleQueue[ApacheKafka], plan: Plan, keys: Path) -> Verdict:
-    kafka = free.get()
+def _on_one_of(free: SimpleQueue[Stand], plan: Plan) -> Verdict:
+    stand = free.get()
     try:
-        return _one(plan, kafka, keys)
+        return _one(plan, stand)
     finally:
-        free.put(kafka)
+        free.put(stand)
 
 
 def _plans(args: argparse.Namespace) -> Iterator[Plan]:
@@ -83,10 +91,10 @@ def _plans(args: argparse.Namespace) -> Iterator[Plan]:
         yield draw(seed, least_s, most_s, args.brokers)
 
 
-def _one(plan: Plan, kafka: ApacheKafka, keys: Path) -> Verdict:
+def _one(plan: Plan, stand: Stand) -> Verdict:
     print(plan, flush=True)
     folder = Path(tempfile.mkdtemp(prefix=f"unpush-failures-{plan.seed}-"))
-    verdict = play(plan, kafka, keys, folder, f"f{os.getpid()}-{plan.seed}")
+    verdict = play(plan, stand.kafka, stand.keys, folder, f"f{os.getpid()}-{plan.seed}")
     _tell(verdict, folder)
     if not verdict.breaches:
         shutil.rmtree(folder)

@@ -37,6 +37,7 @@ class Target(Enum):
 
     SEAT = "an instance that is there from the start"
     GUEST = "an instance that comes and goes"
+    FLEET = "all instances that are there from the start, one after the other"
     CROWD = "many instances that come and go at once"
     GATEWAY = "Push Kit"
     BROKER = "Kafka"
@@ -101,10 +102,14 @@ def kill(scene: Scene, strike: Strike) -> None:
 
 
 def roll(scene: Scene, strike: Strike) -> None:
-    seat = scene.seat(strike)
-    seat.stop()
-    scene.hold(strike)
-    seat.start()
+    """Whoever is struck otherwise just then has its turn afterwards."""
+    for name in scene.plan.seats:
+        with scene.alone(name):
+            seat = scene.fleet.seats[name]
+            seat.stop()
+            scene.hold(strike)
+            seat.start()
+        scene.hold(strike)
 
 
 def freeze(scene: Scene, strike: Strike) -> None:
@@ -273,7 +278,9 @@ def withdraw(scene: Scene, strike: Strike) -> None:
 
 FAULTS: Mapping[str, Fault] = {
     "kill": Fault(Target.SEAT, "kill -9", "a new start", 0.0, 3.0, True, kill),
-    "rolling restart": Fault(Target.SEAT, "SIGTERM, exit 0 after its drain", "a new start", 0.0, 2.0, True, roll),
+    "rolling restart": Fault(
+        Target.FLEET, "each in turn: SIGTERM, exit 0 after its drain", "a new start", 0.0, 2.0, True, roll
+    ),
     "freeze": Fault(
         Target.SEAT,
         "SIGSTOP, often beyond session.timeout.ms and max.poll.interval.ms: the zombie",

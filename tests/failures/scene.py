@@ -91,7 +91,9 @@ class Scene:
         self.breaches: list[str] = []
         self._bad: dict[Bad, int] = {}
         self._letters_since_ms = 0
-        self._one_at_a_time = {strike.target: threading.Lock() for strike in plan.strikes}
+        self._one_at_a_time = {
+            name: threading.Lock() for name in (*plan.seats, *(each.target for each in plan.strikes))
+        }
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0})
         self._began_s = time.monotonic()
 
@@ -100,6 +102,12 @@ class Scene:
     def seat(self, strike: Strike) -> Seat:
         """Who is struck."""
         return self.fleet.seats[strike.target]
+
+    @contextmanager
+    def alone(self, target: str) -> Iterator[None]:
+        """No other strike meets it meanwhile."""
+        with self._one_at_a_time[target]:
+            yield
 
     def hold(self, strike: Strike) -> None:
         """Until the strike's time is over."""
@@ -195,7 +203,7 @@ class Scene:
 
     def _strike(self, strike: Strike) -> None:
         time.sleep(max(0.0, self._began_s + strike.at_s - time.monotonic()))
-        with self._one_at_a_time[strike.target]:  # an end may take longer than planned: a broker's start, a drain
+        with self.alone(strike.target):  # an end may take longer than planned: a broker's start, a drain
             from_ms = now_ms()
             FAULTS[strike.fault].strike(self, strike)
             self.struck.append(Struck(strike, from_ms, now_ms()))
