@@ -17,11 +17,13 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from contextlib import contextmanager
+from itertools import chain
 from typing import Final, NamedTuple
 
 from stream.model import Fenced, StoreCorrupt, Topic
 from stream.state import keys
+from stream.state.dropping import Dropping
 from stream.state.index import Part, Tail, blocks, found_in
 from stream.state.packs import Finder, unpack, unsealed
 from stream.state.records import unpack_event, unpack_mark
@@ -37,9 +39,6 @@ RUN_SENDS: Final = 65_536
 """So many sends make a run of the index; until then they are found in memory."""
 RUN_BYTES: Final = 256 << 20
 """Or such a weight of them: what is in no run is read again, whole, when the process starts."""
-KEPT_AT_ONCE: Final = 1_000
-"""So many events are copied out of a bucket that goes before the others may write again."""
-_SPOKEN: Final = (b"E", b"D")
 _KINDS: Final = (*keys.DATA_KINDS, b"R", b"X", b"T")
 _RUN: Final = struct.Struct(">Q")
 
@@ -96,8 +95,7 @@ class Shard:
         self._ranges = {topic: self._stored_ranges(topic) for topic in Topic}
         self._buckets = sorted({bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)})
         self._batches, self._indexed = self._stored_index()
-        self._touched: set[bytes] | None = None
-        """While a bucket is being dropped: the digests of events, and of what is said of them, that are stored."""
+        self._dropping: Dropping | None = None
         self._tail = Tail()
         self._fill_tail()
 
@@ -114,15 +112,14 @@ class Shard:
         Gives the batch's number. Raises Fenced (nothing was written, leave no trace), StoreStalled (nothing was
         written, do it again), StoreCorrupt.
         """
-        with self._lock:
-            self._check()
+        with self._writing():
             ranges = Ranges(tuple(self._ranges[topic]))
             for start, end in spans:
                 ranges.add(start, end)
             key = keys.of_topic(b"R", self.number, topic)
-            if self._touched is not None and topic is not Topic.SENDS:
+            if self._dropping is not None and topic is not Topic.SENDS:
                 puts = list(puts)
-                self._touched.update(_digest(key) for key, _ in puts if key[:1] in _SPOKEN)
+                self._dropping.note(key for key, _ in puts)
             self._store.write(chain(puts, ((key, ranges.encode()),)))
             self._ranges[topic] = ranges
             self._batches += 1
@@ -130,9 +127,12 @@ class Shard:
                 self._tail.add(part)
             return self._batches
 
-    def _check(self) -> None:
-        if not self.owned:
-            raise Fenced(f"shard {self.number} has left this process")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock:
+            if not self.owned:
+                raise Fenced(f"shard {self.number} has left this process")
+            yield
 
     def fence(self) -> None:
         """From now on nothing is written for this shard here."""
@@ -250,8 +250,7 @@ class Shard:
         with self._lock:
             parts, run = list(self._tail.parts), self._batches
         puts = list(blocks(self.number, run, parts))  # sorted without the lock: the tail still has them
-        with self._lock:
-            self._check()
+        with self._writing():
             if self._tail.parts[: len(parts)] == parts:  # else another thread was quicker, or a bucket has gone
                 self._write_run(run, parts, puts)
 
@@ -372,71 +371,21 @@ class Shard:
     def drop_bucket(self, bucket: int) -> None:
         """Let a bucket go; end what is open in it first. One at a time; the lock is held for moments only, however much
         is in it. Raises as ``add`` does."""
-        with self._lock:
-            self._check()
-            self._touched = set()
+        dropping = Dropping(self.number, bucket, self._store, lambda: self._buckets, self._writing)
+        with self._writing():
+            self._dropping = dropping
         try:
-            digests = self._keep(bucket, self._pairs(bucket))
-            while len(self._touched or ()) > KEPT_AT_ONCE:
-                digests |= self._keep(bucket, self._pairs_of(self._take_touched(), bucket))
-            digests |= self._drop(bucket)
+            digests = dropping.keep()
+            with self._writing():
+                digests |= dropping.keep_rest()
+                self._store.drop_bucket(self.number, bucket)
+                self._tail.drop(bucket)
+                self._buckets = [each for each in self._buckets if each != bucket]
         finally:
-            self._touched = None
+            self._dropping = None
         self._store.compact_bucket(self.number, bucket)
         for digest in digests:
             self._acquit(digest)
-
-    def _keep(self, bucket: int, pairs: Iterator[Put]) -> set[bytes]:
-        """A message's events leave together, with the last of them: without a withdrawal that stood here, a repeat
-        behind it would look like a finding of its own. What was said of them goes with them, or it would be said again.
-        Kept before the rest is dropped: a crash loses none. Gives the digests of all."""
-        digests: set[bytes] = set()
-        while some := list(islice(pairs, KEPT_AT_ONCE)):
-            digests.update(_digest(key) for key, _ in some)
-            kept = self._kept(some, bucket)  # the long part of it, and so without the lock
-            with self._lock:
-                self._check()
-                self._store.write(kept)
-        return digests
-
-    def _drop(self, bucket: int) -> set[bytes]:
-        """The end of it, with what was stored while the rest was being kept; gives the digests of that."""
-        with self._lock:
-            self._check()
-            touched = self._touched or set()
-            self._store.write(self._kept(self._pairs_of(touched, bucket), bucket))
-            self._store.drop_bucket(self.number, bucket)
-            self._tail.drop(bucket)
-            self._buckets = [each for each in self._buckets if each != bucket]
-        return touched
-
-    def _take_touched(self) -> set[bytes]:
-        with self._lock:
-            touched, self._touched = self._touched or set(), set()
-        return touched
-
-    def _kept(self, pairs: Iterable[Put], bucket: int) -> list[Put]:
-        return [(kept, value) for key, value in pairs if (kept := self._in_later_bucket(key, bucket))]
-
-    def _in_later_bucket(self, key: bytes, bucket: int) -> bytes | None:
-        """The key in the latest bucket that has an event of the message; None: there is none behind this."""
-        later = [each for each in reversed(self._buckets) if each > bucket]
-        events = self._store.scan(keys.head(b"E", self.number, each) + _digest(key) for each in later)
-        if (found := next(events, None)) is None:
-            return None
-        return keys.head(key[:1], self.number, keys.bucket_of(found[0])) + key[keys.HEAD_BYTES :]
-
-    def _pairs(self, bucket: int) -> Iterator[Put]:
-        """The events in a bucket, and what was said there."""
-        return chain.from_iterable(self._store.scan_between(*self._span(kind, bucket)) for kind in _SPOKEN)
-
-    def _pairs_of(self, digests: set[bytes], bucket: int) -> Iterator[Put]:
-        """Those of some messages."""
-        heads = [keys.head(kind, self.number, bucket) for kind in _SPOKEN]
-        return self._store.scan(head + digest for digest in digests for head in heads)
-
-    def _span(self, kind: bytes, bucket: int) -> tuple[bytes, bytes]:
-        return keys.head(kind, self.number, bucket), keys.head(kind, self.number, bucket + 1)
 
     def _acquit(self, digest: bytes) -> None:
         """Forget that a message is condemned, if no event of it is left. Under the lock, so that an event that is
@@ -444,7 +393,3 @@ class Shard:
         with self._lock:
             if next(iter(self._store.scan(self._prefixes(b"E", digest))), None) is None:
                 self.condemned.discard(digest)
-
-
-def _digest(key: bytes) -> bytes:
-    return key[keys.HEAD_BYTES : keys.PREFIX_BYTES]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart, StoreCorrupt, Topic
 from stream.service.ledger import entries
-from stream.state import folder, index, keys
+from stream.state import dropping, folder, index, keys
 from stream.state import shard as shards
 from stream.state.index import Part, blocks, found_in
 from stream.state.packs import Batch, sends_as_puts, unpack, unsealed
@@ -399,7 +399,7 @@ def test_dropping_a_bucket_full_of_events_lets_others_write_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for as long as it takes: what is kept is kept a little at a time."""
-    monkeypatch.setattr(shards, "KEPT_AT_ONCE", 3)
+    monkeypatch.setattr(dropping, "KEPT_AT_ONCE", 3)
     store, shard = open_shard(tmp_path)
     digests = [keys.digest_of(b"%d" % number) for number in range(10)]
     for number, digest in enumerate(digests):
