@@ -14,7 +14,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupState,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -113,6 +120,19 @@ class Cluster:
             request_timeout=END_WITHIN_S,
         )
         return int(asked[at].result(timeout=2 * END_WITHIN_S).offset)
+
+    def owned(self, group_id: str, topic: str) -> frozenset[int] | None:
+        """The partitions of a topic that the members of a group have; None: they are being shared out, or the group has
+        no member, or nobody tells."""
+        try:
+            [asked] = self._client.describe_consumer_groups([group_id], request_timeout=END_WITHIN_S).values()
+            group = asked.result(timeout=2 * END_WITHIN_S)
+        except (KafkaException, TimeoutError):
+            return None
+        if group.state is not ConsumerGroupState.STABLE:
+            return None
+        held = [place for member in group.members for place in member.assignment.topic_partitions]
+        return frozenset(place.partition for place in held if place.topic == topic)
 
     def create(self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]) -> bool:
         """False: somebody else was quicker. ``replication_factor`` -1 takes the broker's own. Raises StartError."""

@@ -138,7 +138,7 @@ class Membership:
 
     def _leave_group(self) -> None:
         try:
-            self._commit(force=True, wait=True)
+            self._commit_at_end()
             self._consumer.close()
         except Exception as error:  # noqa: BLE001  # we are going anyway; the session's end does what is left
             log.warning("leaving_the_group_failed", why=str(error))
@@ -221,7 +221,6 @@ class Membership:
         shards = self._forget(partitions)
         if shards:
             self._shards.leave(shards)
-            self._commit(force=True, wait=True)
             log.info("shards_went", partitions=shards)
         consumer.incremental_unassign(partitions)
 
@@ -242,21 +241,27 @@ class Membership:
 
     # --- offsets, for lag tools
 
-    def _commit(self, force: bool = False, wait: bool = False) -> None:
+    def _commit(self) -> None:
         now_s = time.monotonic()
-        if now_s < self._commit_at_s and not force:
+        if now_s < self._commit_at_s:
             return
         self._commit_at_s = now_s + COMMIT_EVERY_S
         positions = dict(self._shards.positions())
         if not positions or (positions == self._committed and now_s < self._committed_s + RECOMMIT_EVERY_S):
             return
-        offsets = [TopicPartition(self._names[topic], shard, at) for (topic, shard), at in positions.items()]
         try:
-            if wait:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._consumer.commit(offsets=self._offsets(positions), asynchronous=True)
         except KafkaException as error:
             log.debug("commit_failed", why=str(error))
             return
         self._committed, self._committed_s = positions, now_s
+
+    def _commit_at_end(self) -> None:
+        if positions := self._shards.positions():
+            try:
+                self._consumer.commit(offsets=self._offsets(positions), asynchronous=False)
+            except KafkaException as error:
+                log.debug("commit_failed", why=str(error))
+
+    def _offsets(self, positions: Mapping[Place, int]) -> list[TopicPartition]:
+        return [TopicPartition(self._names[topic], shard, at) for (topic, shard), at in positions.items()]

@@ -19,7 +19,7 @@ import structlog
 
 from stream.kafka.past import Arrived, Past
 from stream.kafka.tail import Tail
-from stream.model import StoreStalled, Topic
+from stream.model import Topic
 from stream.service.calls import Calls
 from stream.service.clock import Clock
 from stream.service.desk import Desk
@@ -157,7 +157,8 @@ class Arrivals:
     # --- going, in the member's thread
 
     def leave(self, shards: list[int]) -> None:
-        """Wait a little for calls in flight, mark what is delivered, fence, checkpoint."""
+        """Wait a little for calls in flight, mark what is delivered, fence. No checkpoint: a disk may take its time,
+        and all that it would spare is reading anew, if a kill -9 follows and the shards come back here."""
         going = [shard for number in shards if (shard := self._intake.shards.get(number)) is not None]
         waiting = asyncio.run_coroutine_threadsafe(self._finish(going), self._loop)
         try:
@@ -165,10 +166,6 @@ class Arrivals:
         except concurrent.futures.TimeoutError:
             log.warning("leaving_took_too_long", partitions=shards)
         self._let_go(going)
-        try:
-            self._store.flush()
-        except StoreStalled as why:
-            log.warning("checkpoint_failed", why=str(why))
 
     def lost(self, shards: list[int]) -> None:
         """Another has these shards already: fence them now."""

@@ -1,5 +1,5 @@
-"""What is done now and then: say what was not found, give up what waited too long, drop old buckets, checkpoint, see
-whether the topics are still those of the start."""
+"""What is done now and then: say what was not found, give up what waited too long, drop old buckets, checkpoint, ask
+the brokers whether the topics are still those of the start and all shards have an owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream.wire.partitioners import Agreement, disagree
 EVERY_S: Final = 0.25
 FLUSH_EVERY_S: Final = 15.0
 EXPIRE_EVERY_S: Final = 5.0
-TOPICS_EVERY_S: Final = 5.0
+ASK_EVERY_S: Final = 5.0
 """What is read of a topic made anew in between is read again by the next start; one small question to the brokers."""
 DROP_MARGIN_MS: Final = 60_000
 """A bucket stays so much longer than retention: what was open in it has been ended by then."""
@@ -45,11 +45,11 @@ class Chores:
         restoring: Restoring,
         *,
         ask_end: Callable[[tuple[Topic, int]], None],
-        topics_changed: Callable[[], str | None],
+        ask_brokers: Callable[[], str | None],
         kick: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """``topics_changed``: why the topics are not those of the start any more; it may block."""
+        """``ask_brokers``: why it cannot go on with what they say, if so; it may block."""
         self.disagreement: str | None = None
         """Why sends and violations do not meet, while their producers use different partitioners."""
         self._desk, self._calls, self._store, self._shards = desk, calls, store, shards
@@ -57,13 +57,13 @@ class Chores:
         self._agreement, self._clock, self._retention_ms = agreement, clock, retention_ms
         self._restoring = restoring
         self._ask_end, self._kick, self._failed = ask_end, kick, failed
-        self._topics_changed = topics_changed
+        self._ask_brokers = ask_brokers
 
     async def run(self) -> None:
         """For ever; ends by cancellation."""
         loop = asyncio.get_running_loop()
         self._expire(loop)  # what has left retention is known before the first shard comes
-        self._look_at_topics_later(loop)
+        self._ask_brokers_later(loop)
         flush_s = expire_s = loop.time()
         while True:
             await asyncio.sleep(EVERY_S)
@@ -75,17 +75,17 @@ class Chores:
                 flush_s = loop.time()
                 await loop.run_in_executor(None, self._flush)
 
-    def _look_at_topics_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.call_later(TOPICS_EVERY_S, self._look_at_topics, loop)
+    def _ask_brokers_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(ASK_EVERY_S, self._ask_brokers_now, loop)
 
-    def _look_at_topics(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_in_executor(None, self._topics_changed).add_done_callback(self._told_of_topics)
+    def _ask_brokers_now(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_in_executor(None, self._ask_brokers).add_done_callback(self._brokers_answered)
 
-    def _told_of_topics(self, asked: asyncio.Future[str | None]) -> None:
+    def _brokers_answered(self, asked: asyncio.Future[str | None]) -> None:
         if (why := asked.result()) is not None:
             self._failed(StartError(why))
         else:
-            self._look_at_topics_later(asked.get_loop())
+            self._ask_brokers_later(asked.get_loop())
 
     def _look(self) -> None:
         self._see_disagreement()

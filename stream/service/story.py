@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -30,6 +31,7 @@ from stream.kafka.originals import Headers, headers_again
 from stream.kafka.past import Past
 from stream.kafka.preflight import World, changed
 from stream.kafka.tail import Tail
+from stream.kafka.unowned import Unowned
 from stream.model import Position, Severity, StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
 from stream.service.arrivals import Arrivals, Topics
@@ -153,7 +155,7 @@ class Service:
             retention_ms,
             self.restoring,
             ask_end=self.tail.ask_end,
-            topics_changed=self._topics_changed,
+            ask_brokers=self._ask_brokers,
             kick=self._kick.set,
             failed=self.failed,
         )
@@ -203,10 +205,11 @@ class Service:
 
         return Topics(self.world.partitions, by_time, ids)
 
-    def _topics_changed(self) -> str | None:
-        """Why it cannot go on with the topics as they are now; blocks for seconds at most."""
+    def _ask_brokers(self) -> str | None:
+        """Share out shards that nobody has; why it cannot go on with the topics as they are now. Blocks for seconds."""
         if not any(self.world.topic_ids.values()):
             return None  # brokers that do not tell: librdkafka's imitation
+        self.unowned.look(self.clock.monotonic_s())
         return changed(self.world, self.cluster.at_present(self.world.topic_ids))
 
     def _set_readers(self) -> None:
@@ -224,9 +227,10 @@ class Service:
             hearing.lost,
             self.failed,
         )
-        self.membership = Membership(
-            properties.member(self.settings), self.names, take, self.arrivals, hearing.lost, self.failed
-        )
+        member = properties.member(self.settings)
+        self.membership = Membership(member, self.names, take, self.arrivals, hearing.lost, self.failed)
+        owned = partial(self.cluster.owned, member["group.id"], self.names[Topic.VIOLATIONS])
+        self.unowned = Unowned(member, self.world.partitions, self.names[Topic.RESULTS], owned)
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
 
     def _headers_again(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:

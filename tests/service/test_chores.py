@@ -35,7 +35,7 @@ def _chores(world: SmallWorld, shards: dict[int, Shard]) -> Chores:
         RETENTION_MS,
         Restoring(shards, {topic: topic.name for topic in Topic}, cast(Clock, world.clock)),
         ask_end=lambda place: None,
-        topics_changed=lambda: None,
+        ask_brokers=lambda: None,
         kick=lambda: None,
         failed=lambda error: None,
     )
