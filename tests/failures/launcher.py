@@ -42,7 +42,7 @@ POINTS: Final[Mapping[str, Point]] = {
     "flushed": Point("between store flush and commit", "stream.state.store", "Store.flush", True),
     "restoring": Point("during restore", "stream.kafka.past", "Past._chunk_done", False),
     "draining": Point("during drain", "stream.service.outbox", "Outbox.flush", False),
-    "dropping": Point("during a bucket's drop", "stream.state.shard", "Shard._drop", True),
+    "dropping": Point("during a bucket's drop", "stream.state.store", "Store.drop_bucket", True),
 }
 
 
