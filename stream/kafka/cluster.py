@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import (
-    ConsumerGroupState,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -42,6 +41,7 @@ _LOOK_AGAIN_S: Final = 0.1
 
 _HOPELESS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 _NO_ANSWER: Final = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+_AT_REST: Final = "Stable"
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """What brokers before 2.8, which know no topic ids, give in their place: zero."""
 
@@ -121,18 +121,19 @@ class Cluster:
         )
         return int(asked[at].result(timeout=2 * END_WITHIN_S).offset)
 
-    def owned(self, group_id: str, topic: str) -> frozenset[int] | None:
-        """The partitions of a topic that the members of a group have; None: they are being shared out, or the group has
-        no member, or nobody tells."""
+    def assignments(self, group_id: str) -> list[bytes] | None:
+        """What each member of a classic group was given, in Kafka's own bytes; None: it is being shared out, or nobody
+        tells.
+
+        Asked in the old way: describe_consumer_groups aborts the process where a broker goes away meanwhile
+        (https://github.com/confluentinc/librdkafka/issues/4605).
+        """
         try:
-            [asked] = self._client.describe_consumer_groups([group_id], request_timeout=END_WITHIN_S).values()
-            group = asked.result(timeout=2 * END_WITHIN_S)
-        except (KafkaException, TimeoutError):
+            groups = self._client.list_groups(group_id, END_WITHIN_S)
+        except KafkaException:
             return None
-        if group.state is not ConsumerGroupState.STABLE:
-            return None
-        held = [place for member in group.members for place in member.assignment.topic_partitions]
-        return frozenset(place.partition for place in held if place.topic == topic)
+        found = [member.assignment for group in groups if group.state == _AT_REST for member in group.members]
+        return found or None
 
     def create(self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]) -> bool:
         """False: somebody else was quicker. ``replication_factor`` -1 takes the broker's own. Raises StartError."""

@@ -12,9 +12,10 @@ once more does no harm.
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from random import Random
 from typing import Any, Final
@@ -27,6 +28,9 @@ PATIENCE_S: Final = 10.0, 20.0
 """So long nobody has it before it is shared out again; drawn, so that of many instances one is first."""
 JOINED_WITHIN_S: Final = 15.0
 _POLL_S: Final = 0.1
+_VERSION_BYTES: Final = 2
+_SHORT: Final = struct.Struct(">h")
+_INT: Final = struct.Struct(">i")
 
 log = structlog.get_logger(__name__)
 
@@ -35,38 +39,66 @@ class Unowned:
     """See the module's words. Blocks, for seconds; one thread at a time."""
 
     def __init__(
-        self, member: dict[str, Any], shards: int, other_topic: str, owned: Callable[[], frozenset[int] | None]
+        self,
+        member: Mapping[str, Any],
+        topic: str,
+        shards: int,
+        other_topic: str,
+        assignments: Callable[[], list[bytes] | None],
     ) -> None:
-        """``member``: the properties of the group's members; ``other_topic``: one that they do not subscribe to;
-        ``owned``: the shards that members have, None while that is not settled."""
-        self._member = {name: value for name, value in member.items() if name != "group.instance.id"}
-        self._all = frozenset(range(shards))
+        """``member``: the properties of the group's members, which subscribe to ``topic`` and not to ``other_topic``;
+        ``assignments``: what each has been given, None while nobody can tell."""
+        self._static = member.get("group.protocol") == "classic" and "group.instance.id" in member
+        self._guest = {name: value for name, value in member.items() if name != "group.instance.id"}
+        self._topic, self._all = topic, frozenset(range(shards))
         self._other_topic = other_topic
-        self._owned = owned
+        self._assignments = assignments
         self._seen: frozenset[int] = frozenset()
         self._since_s = self._looked_s = 0.0
         self._patience_s = Random().uniform(*PATIENCE_S)
 
     def look(self, now_s: float) -> None:
-        """Now and then; ``now_s`` is monotonic."""
-        if now_s < self._looked_s + LOOK_EVERY_S:
+        """Now and then, where members are static; ``now_s`` is monotonic."""
+        if not self._static or now_s < self._looked_s + LOOK_EVERY_S:
             return
-        self._looked_s = now_s
-        owned = self._owned()
-        unowned = self._all - owned if owned is not None else frozenset()
+        self._looked_s, unowned = now_s, self._unowned()
         if unowned != self._seen:
             self._seen, self._since_s = unowned, now_s
         elif unowned and now_s >= self._since_s + self._patience_s:
             log.warning("shards_unowned", partitions=sorted(unowned), for_s=round(now_s - self._since_s))
             self._since_s = now_s
-            try:
-                self._share_out()
-            except KafkaException as error:
-                log.warning("sharing_out_failed", why=error.args[0].str())
+            self._share_out()
+
+    def _unowned(self) -> frozenset[int]:
+        given = self._assignments()
+        return self._all.difference(*(assigned(each, self._topic) for each in given)) if given else frozenset()
 
     def _share_out(self) -> None:
         joined, until_s = threading.Event(), time.monotonic() + JOINED_WITHIN_S
-        with closing(Consumer(self._member)) as guest:
-            guest.subscribe([self._other_topic], on_assign=lambda *_: joined.set())
-            while not joined.is_set() and time.monotonic() < until_s:
-                guest.poll(_POLL_S)
+        try:
+            with closing(Consumer(self._guest)) as guest:
+                guest.subscribe([self._other_topic], on_assign=lambda *_: joined.set())
+                while not joined.is_set() and time.monotonic() < until_s:
+                    guest.poll(_POLL_S)
+        except KafkaException as error:
+            log.warning("sharing_out_failed", why=error.args[0].str())
+
+
+def assigned(given: bytes, topic: str) -> list[int]:
+    """The partitions of a topic in a member's assignment.
+
+    Source: https://kafka.apache.org/protocol.html (ConsumerProtocolAssignment): version, then for each topic its name
+    and its partitions. Nothing at all is what a member has that was given nothing yet.
+    """
+    if not given:
+        return []
+    (topics,), at = _INT.unpack_from(given, _VERSION_BYTES), _VERSION_BYTES + _INT.size
+    found: list[int] = []
+    for _ in range(topics):
+        (length,) = _SHORT.unpack_from(given, at)
+        name, at = given[at + _SHORT.size : at + _SHORT.size + length].decode(), at + _SHORT.size + length
+        (count,) = _INT.unpack_from(given, at)
+        if name == topic:
+            found += struct.unpack_from(f">{count}i", given, at + _INT.size)
+        at += _INT.size * (1 + count)
+    return found

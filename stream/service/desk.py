@@ -158,6 +158,7 @@ class Desk:
         """The messages into whose packers it has put the send's open places."""
         for it in self._of(shard, digest, stored, now_s):
             if shard.leaving:
+                it.missed = True  # nobody counts it here any more, and a call under way must not say complete
                 continue
             if it.seen(stored.bucket, batch):
                 self._meets(it, stored)

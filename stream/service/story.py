@@ -229,8 +229,9 @@ class Service:
         )
         member = properties.member(self.settings)
         self.membership = Membership(member, self.names, take, self.arrivals, hearing.lost, self.failed)
-        owned = partial(self.cluster.owned, member["group.id"], self.names[Topic.VIOLATIONS])
-        self.unowned = Unowned(member, self.world.partitions, self.names[Topic.RESULTS], owned)
+        assignments = partial(self.cluster.assignments, member["group.id"])
+        violations, results = self.names[Topic.VIOLATIONS], self.names[Topic.RESULTS]
+        self.unowned = Unowned(member, violations, self.world.partitions, results, assignments)
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
 
     def _headers_again(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 
 import pytest
 from confluent_kafka import Consumer
 
 from stream.kafka import properties, unowned
 from stream.kafka.cluster import Cluster
-from stream.kafka.unowned import Unowned
+from stream.kafka.unowned import Unowned, assigned
 from stream.settings import Settings, default_settings
 from tests.topics import FreshTopics
 
@@ -83,10 +84,14 @@ def test_a_shard_that_a_killed_static_member_left_to_nobody_is_shared_out_again(
     settings = settings_of(topics, "look")
     cluster, violations = Cluster(settings), topics.name("violations")
 
-    def owned() -> frozenset[int] | None:
-        return cluster.owned(topics.group_id, violations)
+    def given() -> list[bytes] | None:
+        return cluster.assignments(topics.group_id)
 
-    look = Unowned(properties.member(settings), len(ALL), topics.name("results"), owned)
+    def owned() -> frozenset[int] | None:
+        found = given()
+        return None if found is None else frozenset(chain.from_iterable(assigned(each, violations) for each in found))
+
+    look = Unowned(properties.member(settings), violations, len(ALL), topics.name("results"), given)
     with ExitStack() as stack:
         first = stack.enter_context(dying(topics))
         assert first.stdout is not None

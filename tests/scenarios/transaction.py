@@ -85,6 +85,8 @@ class Transaction:
                 ask()
                 return
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > until_s:
+                why = error.args[0]
+                passes = why.retriable() or why.code() == KafkaError.NOT_COORDINATOR  # as just after a broker's start
+                if not passes or time.monotonic() > until_s:
                     raise
                 time.sleep(0.2)

@@ -541,6 +541,23 @@ def test_a_send_without_notify_id_ends_without_a_call(world: SmallWorld) -> None
     assert set(world.covered("m", "v1")) == world.places("m")
 
 
+def test_a_call_that_ends_while_its_shard_leaves_does_not_say_complete_without_what_came_meanwhile(
+    world: SmallWorld,
+) -> None:
+    """A leaving shard counts nothing any more: the next owner does."""
+    world.send("m", TWO)
+    world.violate("m")
+    _hears(world)
+    world.step()
+    under_way = world.call()
+    world.shard.leaving = True
+    world.send("m", ["token-c"])
+    _hears(world)
+    world.answer(under_way, "revoked")
+    world.deliver()
+    assert [(r.violation_tokens_matched, r.violation_tokens_settled) for r in world.results] == [(3, 2)]
+
+
 def test_totals_say_complete_only_when_all_is_counted_and_settled(world: SmallWorld) -> None:
     """Equal means complete; while stored sends are being counted, matched is at least settled + 1."""
     world.largest = 1
