@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 LOOK_EVERY_S: Final = 5.0
 PATIENCE_S: Final = 10.0, 20.0
@@ -74,14 +74,33 @@ class Unowned:
         return self._all.difference(*(assigned(each, self._topic) for each in given)) if given else frozenset()
 
     def _share_out(self) -> None:
-        joined, until_s = threading.Event(), time.monotonic() + JOINED_WITHIN_S
+        until_s = time.monotonic() + JOINED_WITHIN_S
         try:
             with closing(Consumer(self._guest)) as guest:
-                guest.subscribe([self._other_topic], on_assign=lambda *_: joined.set())
+                joined = visit(guest, self._other_topic)
                 while not joined.is_set() and time.monotonic() < until_s:
                     guest.poll(_POLL_S)
         except KafkaException as error:
             log.warning("sharing_out_failed", why=error.args[0].str())
+
+
+def visit(guest: Consumer, topic: str) -> threading.Event:
+    """Subscribe; set once the guest is a member.
+
+    It takes and gives back its partitions itself: left to confluent-kafka, a close may wait for ever for a group that
+    is gone already (2.16, ``rd_kafka_rebalance_protocol`` inside the close).
+    """
+    joined = threading.Event()
+
+    def came(_: Consumer, partitions: list[TopicPartition]) -> None:
+        guest.incremental_assign(partitions)
+        joined.set()
+
+    def went(_: Consumer, partitions: list[TopicPartition]) -> None:
+        guest.incremental_unassign(partitions)
+
+    guest.subscribe([topic], on_assign=came, on_revoke=went, on_lost=went)
+    return joined
 
 
 def assigned(given: bytes, topic: str) -> list[int]:
