@@ -15,9 +15,10 @@ The house, in the order in which a record meets its rooms; `docs/architecture.md
     service/         the rooms wired, and the story told: begin with ``service/story.py``
     brokers/         brokers that come with the package: Apache Kafka itself, and librdkafka's imitation
     demo/            the whole story on one machine, with a judge
+    check/           the world looked at before the service meets it
     bench/           the figures, beside limits measured in the same run
     commands/        one file a command
 
-Imports point one way: commands → demo, bench → service → kafka, state, pushkit, operate, brokers → work, wire →
-settings → model. import-linter holds it.
+Imports point one way: commands → demo, bench, check → service → kafka, state, pushkit, operate, brokers → work,
+wire → settings → model. import-linter holds it.
 """

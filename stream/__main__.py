@@ -22,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 COMMANDS: Final = {
     "run": "the service",
     "demo": "the whole story on this machine, nothing else installed",
+    "check": "look at everything a start needs, and change nothing",
     "topics": "create the topics that are missing",
     "simulate": "the Push Kit simulator by itself",
     "bench": "our own benchmark, as ratios to limits measured in the same run",

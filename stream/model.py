@@ -70,6 +70,27 @@ class Fenced(UnpushError):
     """The shard has left this process; whatever was under way must leave no trace."""
 
 
+class Standing(Enum):
+    """What a verdict comes to; the word is the one in ``check --json``."""
+
+    GOOD = "ok"
+    WARNING = "warning"
+    """It runs, and somebody should know."""
+    BAD = "failed"
+    UNKNOWN = "unknown"
+    """It could not be looked at, or nobody can tell yet."""
+
+
+class Verdict(NamedTuple):
+    """One look at the world before the service starts: what was looked at, what was found, and what to do where that
+    is not good."""
+
+    about: str
+    standing: Standing
+    found: str
+    todo: str = ""
+
+
 class DeadReason(Enum):
     """Header ``unpush.error.reason`` of a dead letter."""
 

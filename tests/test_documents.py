@@ -122,7 +122,7 @@ def test_what_the_readme_calls_missing_is_missing() -> None:
     """So that nobody forgets to strike it from the list."""
     (bullet,) = re.findall(r"No tools for operators\*\*:(.+?) are not there", README.read_text("utf-8"), re.DOTALL)
     missing = set(re.findall(r"`(\w+)`", bullet))
-    assert len(missing) == 5
+    assert missing
     assert not missing & set(COMMANDS)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from stream.kafka.cluster import Cluster
-from stream.kafka.preflight import different, refuse_wrong_properties
+from stream.kafka.preflight import refuse_wrong_properties
+from stream.kafka.verdicts import different
 from stream.model import StartError
 from stream.operate import log
 from stream.settings import Settings, load_settings

@@ -92,6 +92,8 @@ class Cluster:
         """Those of these topics that ``counts`` has, in full. Raises StartError when a broker that the cluster itself
         names does not answer."""
         wanted = [name for name in names if name in counts]
+        if not wanted:
+            return {}
         resources = {name: ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted}
         bound = {"request_timeout": self._answer_s}
         ids = self._client.describe_topics(TopicCollection(wanted), **bound)

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from stream.kafka import properties
+from stream.kafka import properties, verdicts
 from stream.kafka.cluster import SILENT, Cluster, Topic
-from stream.model import SettingsError, StartError
-from stream.settings import Secret, Settings, TopicSettings, duration_text
+from stream.model import SettingsError, Standing, StartError, Verdict
+from stream.settings import Secret, Settings, duration_text
 from stream.settings.wrong import Given, wrong
 
 _log = structlog.get_logger()
-
-_CURE: Final = "unpush topics -c FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,15 @@ def look(settings: Settings) -> World:
     refuse_wrong_properties(settings)
     cluster = Cluster(settings)
     counts = cluster.counts_once_known((*settings.topics.partitioned_alike, settings.topics.dead_letter))
-    _all_exist(settings.topics, counts)
-    partitions = _one_count(settings.topics, counts)
+    _refuse(verdicts.existing(settings.topics, counts))
     names = settings.topics.partitioned_alike
+    _refuse(verdicts.co_partitioning({name: counts[name] for name in names}))
     dead_letters, topics = settings.topics.dead_letter, cluster.describe((*names, settings.topics.dead_letter), counts)
     _say_what_does_not_fit(topics.pop(dead_letters), [topics[name] for name in names[:2]])
-    _none_compacted(topics)
+    _refuse(*verdicts.compaction(topics.values()))
     _say_what_is_short(settings, topics)
     return World(
-        partitions=partitions,
+        partitions=counts[settings.topics.message_sent],
         topic_ids={name: topics[name].topic_id for name in names},
         log_append_time={name: _log_append_time(topics[name]) for name in names},
     )
@@ -109,63 +106,32 @@ def _hushed(settings: Settings, said: str) -> str:
     return said
 
 
-def _all_exist(topics: TopicSettings, counts: Mapping[str, int]) -> None:
-    missing = [name for name in (*topics.partitioned_alike, topics.dead_letter) if name not in counts]
-    if missing:
-        what = "topic is" if len(missing) == 1 else "topics are"
-        raise StartError(f"{what} missing, or hidden by ACLs: {', '.join(missing)}; {_CURE} creates what is missing")
-
-
-def _one_count(topics: TopicSettings, counts: Mapping[str, int]) -> int:
-    found = {name: counts[name] for name in topics.partitioned_alike}
-    if len(set(found.values())) > 1:
-        raise StartError(f"{different(found)}; make them equal before any send is to be revocable")
-    return found[topics.message_sent]
-
-
-def different(counts: Mapping[str, int]) -> str:
-    """The sentence that says by how much partition counts differ."""
-    numbers = ", ".join(f"{name} has {count}" for name, count in counts.items())
-    return f"the partition counts differ, so a message's records would not meet: {numbers}"
-
-
-def _none_compacted(topics: Mapping[str, Topic]) -> None:
-    for topic in topics.values():
-        policy = (topic.config or {}).get("cleanup.policy", "delete")
-        if "compact" in policy:
-            raise StartError(
-                f"topic {topic.name} has cleanup.policy {policy}: compaction removes records that still count; "
-                "set it to delete"
-            )
+def _refuse(*verdicts: Verdict) -> None:
+    for verdict in verdicts:
+        if verdict.standing is Standing.BAD:
+            raise StartError(f"{verdict.found}; {verdict.todo}")
 
 
 def _say_what_is_short(settings: Settings, topics: Mapping[str, Topic]) -> None:
     for topic in topics.values():
-        kept_ms = int((topic.config or {}).get("retention.ms", -1))
-        if 0 <= kept_ms < settings.store.retention_s * 1_000:
+        if (kept_s := verdicts.shorter_than(topic, settings.store.retention_s)) is not None:
             _log.warning(
                 "topic_retention_shorter_than_store",
                 topic=topic.name,
-                topic_retention=duration_text(kept_ms / 1_000),
+                topic_retention=duration_text(kept_s),
                 store_retention=duration_text(settings.store.retention_s),
             )
 
 
 def _say_what_does_not_fit(dead_letters: Topic, read: list[Topic]) -> None:
-    """A dead letter is the record that we read, and our headers."""
-    most, needed = _most_bytes(dead_letters), max(map(_most_bytes, read))
-    if 0 < most <= needed:
+    if short := verdicts.too_small(dead_letters, read):
         _log.warning(
             "dead_letters_may_not_fit",
             topic=dead_letters.name,
-            max_message_bytes=most,
-            sources_max_message_bytes=needed,
+            max_message_bytes=short[0],
+            sources_max_message_bytes=short[1],
             why="a bad record as large as that would stop its partition",
         )
-
-
-def _most_bytes(topic: Topic) -> int:
-    return int((topic.config or {}).get("max.message.bytes", 0))
 
 
 def _log_append_time(topic: Topic) -> bool | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from stream.block import TokenBlock
-from stream.pushkit.reply import MAX_REPLY_BYTES, Reply, no_reply, sort_reply
+from stream.pushkit.reply import MAX_REPLY_BYTES, Reply, no_reply, skew_s, sort_reply
 
 KEEPALIVE_S: Final = 15.0
 """Below what gateways usually keep an idle connection for (60 s and more); Huawei states no figure."""
@@ -65,6 +65,15 @@ def _needs_no_escape(text: bytes) -> bool:
         return False
 
 
+class Answered(NamedTuple):
+    """What the gateway answered when nothing was asked of it. ``skew_s``: how far its clock is ahead of ours, to the
+    second; None: it did not say the time."""
+
+    http_status: int
+    took_s: float
+    skew_s: float | None
+
+
 class PushKit:
     """The gateway. Made inside a running loop, closed by :meth:`close`; at most ``max_connections`` calls at a time.
 
@@ -85,6 +94,16 @@ class PushKit:
     async def close(self) -> None:
         """Closes all connections; calls still open end in RETRY."""
         await self._session.close()
+
+    async def knock(self) -> Answered | str:
+        """Whether anybody answers, with the connection that calls would take and nothing asked; else why not."""
+        begun_s = time.monotonic()
+        try:
+            async with self._session.get(self._base, allow_redirects=False) as reply:
+                took_s = time.monotonic() - begun_s
+                return Answered(reply.status, took_s, skew_s(reply.headers.get(hdrs.DATE), time.time()))
+        except Exception as error:  # noqa: BLE001  # as in ``revoke``
+            return _trouble(error)
 
     async def revoke(
         self,

@@ -334,6 +334,12 @@ def _wait_s(retry_after: str, from_s: float) -> float | None:
     return None if until_s is None else min(max(until_s - from_s, 0.0), MAX_RETRY_AFTER_S)
 
 
+def skew_s(date: str | None, now_s: float) -> float | None:
+    """How far the gateway's clock is ahead of ours (s), by its ``Date``; None: it did not say."""
+    gateway_s = _unix_s(date)
+    return None if gateway_s is None else gateway_s - now_s
+
+
 def _unix_s(http_date: str | None) -> float | None:
     try:
         when = parsedate_to_datetime(http_date or "")

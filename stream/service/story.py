@@ -53,7 +53,7 @@ from stream.service.ways import Ways
 from stream.settings import Settings
 from stream.state.folder import move_aside, open_folder
 from stream.state.shard import Shard
-from stream.wire.registry import Registry
+from stream.wire.registry import registry_of
 from stream.wire.wire import Wire
 
 SLICE_S: Final = 0.0005
@@ -84,7 +84,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         retention_ms = int(settings.store.retention_s * 1000)
         self.keys = Keys(settings.push_kit, self.clock)
-        self.wire = Wire(settings.avro.write_format, _registry(settings))
+        self.wire = Wire(settings.avro.write_format, registry_of(settings))
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
         self._spans_ms = retention_ms, bucket_ms
         self._to_close = contextlib.AsyncExitStack()
@@ -352,19 +352,6 @@ class Service:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _registry(settings: Settings) -> Registry | None:
-    if settings.avro.registry_url is None:
-        return None
-    user, password = settings.avro.registry_user or "", settings.avro.registry_password
-    info = f"{user}:{password.reveal()}" if password is not None else ""
-    topics = {
-        "MessageSent": settings.topics.message_sent,
-        "ViolationDetected": settings.topics.violation_detected,
-        "RevokeResult": settings.topics.revoke_result,
-    }
-    return Registry(settings.avro.registry_url, topics, info, settings.avro.auto_register)
 
 
 def _as_sentence(error: Exception) -> UnpushError:

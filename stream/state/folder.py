@@ -14,8 +14,11 @@ from typing import Final
 
 import structlog
 
-from stream.model import StartError, StoreCorrupt
-from stream.state.store import Store
+from stream.model import Standing, StartError, StoreCorrupt, Verdict
+from stream.state.store import DATABASE, Store
+
+Stamp = dict[str, int]
+"""``version``, ``bucket_ms``, ``partitions``."""
 
 VERSION: Final = 3
 """Of keys and values; another one is moved aside and built anew."""
@@ -34,11 +37,11 @@ def open_folder(path: Path, retention_ms: int, partitions: int) -> tuple[Store, 
     """
     try:
         bucket_ms = _stamped(path, retention_ms, partitions)
-        return Store(path / "db"), bucket_ms
+        return Store(path / DATABASE), bucket_ms
     except StoreCorrupt as why:
         aside = move_aside(path)
         log.error("store_moved_aside", path=str(path), to=str(aside), why=str(why))
-    return Store(path / "db"), _stamped(path, retention_ms, partitions)
+    return Store(path / DATABASE), _stamped(path, retention_ms, partitions)
 
 
 def move_aside(path: Path) -> Path:
@@ -52,23 +55,41 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
+def stamp_of(path: Path) -> Stamp | None:
+    """What the folder's data presumes; None: there is no store yet. Raises StoreCorrupt, StartError."""
+    return _read(path / "stamp.json")
+
+
+def fits(path: Path, stamp: Stamp, partitions: int) -> Verdict:
+    """Whether a store that was written so can be used with topics of so many partitions."""
+    if stamp["version"] != VERSION:
+        found = f"it was written in format {stamp['version']}, this is format {VERSION}"
+        return Verdict("store", Standing.WARNING, found, "nothing: it is moved aside and built anew from Kafka")
+    if stamp["partitions"] != partitions:
+        return Verdict(
+            "store",
+            Standing.BAD,
+            f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have "
+            f"{partitions}: keys have moved, so earlier sends would not meet later violations",
+            "create the topics anew with their former count, or, accepting that, remove the folder and start again",
+        )
+    return Verdict("store", Standing.GOOD, f"{path}, written for {partitions} partitions")
+
+
 def _stamped(path: Path, retention_ms: int, partitions: int) -> int:
-    stamp = _read(path / "stamp.json")
+    stamp = stamp_of(path)
     if stamp is None:
         stamp = {"version": VERSION, "bucket_ms": max(1_000, retention_ms // BUCKETS), "partitions": partitions}
         _write(path / "stamp.json", stamp)
-    if stamp["version"] != VERSION:
-        raise StoreCorrupt(f"it was written in format {stamp['version']}, this is format {VERSION}")
-    if stamp["partitions"] != partitions:
-        raise StartError(
-            f"the store {path} was written when the topics had {stamp['partitions']} partitions, now they have "
-            f"{partitions}: keys have moved, so earlier sends would not meet later violations; create the topics "
-            "anew with their former count, or, accepting that, remove the folder and start again"
-        )
+    verdict = fits(path, stamp, partitions)
+    if verdict.standing is Standing.BAD:
+        raise StartError(f"{verdict.found}; {verdict.todo}")
+    if verdict.standing is Standing.WARNING:
+        raise StoreCorrupt(verdict.found)
     return stamp["bucket_ms"]
 
 
-def _read(file: Path) -> dict[str, int] | None:
+def _read(file: Path) -> Stamp | None:
     try:
         found = json.loads(file.read_text("utf-8"))
         return {name: int(found[name]) for name in ("version", "bucket_ms", "partitions")}
@@ -80,7 +101,7 @@ def _read(file: Path) -> dict[str, int] | None:
         raise StartError(f"the store's folder {file.parent} cannot be read: {error.strerror}") from None
 
 
-def _write(file: Path, stamp: dict[str, int]) -> None:
+def _write(file: Path, stamp: Stamp) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(".new")

@@ -34,6 +34,8 @@ from stream.state import manifest
 from stream.state.keys import DATA_KINDS, PREFIX_BYTES, bucket_of, head
 from stream.state.witness import Witness
 
+DATABASE: Final = "db"
+"""RocksDB's part of the store's folder."""
 MEMTABLE_BYTES: Final = 32 << 20
 MEMTABLES: Final = 4
 CACHE_BYTES: Final = 48 << 20
@@ -54,7 +56,7 @@ class Store:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._witness = Witness(path.with_name(f"{path.name}.reading"))
-            self._db = Rdict(str(path), _options())
+            self._db = Rdict(str(path), options())
         except Exception as error:  # noqa: BLE001  # rocksdict raises nothing narrower
             raise _opening_error(path, error) from None
         self._writing = WriteOptions()
@@ -206,7 +208,8 @@ class Store:
         self._witness.close()
 
 
-def _options() -> Options:
+def options() -> Options:
+    """How the folder is opened, by whoever opens it."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_compression_type(DBCompressionType.none())

@@ -17,6 +17,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from stream.model import BadRecord, DeadReason, RegistryDown
+from stream.settings import Settings
 from stream.wire.schemas import CONFLUENT, Schema, parsed, text_of
 
 T = TypeVar("T")
@@ -59,6 +60,20 @@ class Registry:
         """What our records of this name begin with. Raises RegistryDown, also where the registry refuses the schema."""
         found = self._headers.get(name)
         return found if found is not None else self._asked(name, lambda: self._registered(name))
+
+    def known(self, name: str) -> bool:
+        """Whether the schema that we write records of this name with is registered; changes nothing. Raises
+        RegistryDown, also where what answers is no registry."""
+        return self._asked(f"known {name}", lambda: self._looked_up(name))
+
+    def _looked_up(self, name: str) -> bool:
+        try:
+            self._client.lookup_schema(f"{self._topics[name]}-value", RegistrySchema(text_of(name), "AVRO"))
+        except SchemaRegistryError as error:
+            if not _says_not_found(error):
+                raise
+            return False
+        return True
 
     def _asked(self, what: str, question: Callable[[], T]) -> T:
         with self._asking:
@@ -106,6 +121,16 @@ class Registry:
             schema_id = self._client.lookup_schema(subject, schema).schema_id
         self._headers[name] = head = CONFLUENT + _required(schema_id).to_bytes(4, "big")
         return head
+
+
+def registry_of(settings: Settings) -> Registry | None:
+    """The registry that the settings name; None: there is none."""
+    avro, topics = settings.avro, settings.topics
+    if avro.registry_url is None:
+        return None
+    info = "" if avro.registry_password is None else f"{avro.registry_user or ''}:{avro.registry_password.reveal()}"
+    names = dict(zip(("MessageSent", "ViolationDetected", "RevokeResult"), topics.partitioned_alike, strict=True))
+    return Registry(avro.registry_url, names, info, avro.auto_register)
 
 
 def _client_settings(url: str, user_info: str) -> dict[str, object]:

@@ -1,0 +1,47 @@
+"""The gateway: does anybody answer, and by which clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from stream.model import Standing, Verdict
+from stream.pushkit.client import Answered, PushKit
+from stream.settings import PushKitSettings
+
+ABOUT: Final = "gateway"
+WITHIN_S: Final = 10.0
+SKEW_S: Final = 60.0
+"""A JWT is made for an hour by our clock; a minute off may already be refused as not yet valid."""
+
+
+def look(settings: PushKitSettings) -> Verdict:
+    """One GET without a key: nothing is asked of Push Kit."""
+    return judged(settings.url, asyncio.run(_knocked(settings)))
+
+
+async def _knocked(settings: PushKitSettings) -> Answered | str:
+    push_kit = PushKit(settings.url, min(settings.timeout_s, WITHIN_S), 1)
+    try:
+        return await push_kit.knock()
+    finally:
+        await push_kit.close()
+
+
+def judged(url: str, answered: Answered | str) -> Verdict:
+    """What the answer is worth."""
+    if isinstance(answered, str):
+        return Verdict(ABOUT, Standing.BAD, f"push_kit.url {url} does not answer: {answered}", _cure(answered))
+    if answered.skew_s is not None and abs(answered.skew_s) > SKEW_S:
+        found = f"the gateway's clock and ours are {abs(answered.skew_s):.0f} s apart: it may refuse our JWTs"
+        return Verdict(ABOUT, Standing.WARNING, found, "set this machine's clock (NTP)")
+    if answered.http_status >= 500:
+        found = f"push_kit.url {url} answers HTTP {answered.http_status} when nothing is asked"
+        return Verdict(ABOUT, Standing.WARNING, found, "if that lasts, ask who runs it, or the proxy between")
+    return Verdict(ABOUT, Standing.GOOD, f"{url} answers within {1000 * answered.took_s:.0f} ms")
+
+
+def _cure(trouble: str) -> str:
+    if trouble.startswith("TLS"):
+        return "this machine must trust the certificate's issuer; is it the right address, and https?"
+    return "is push_kit.url right, and does a firewall let this machine out to it?"
