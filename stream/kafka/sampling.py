@@ -6,6 +6,7 @@ each call says whether it saw the last of what it was asked for.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,14 +66,23 @@ def _offsets(client: AdminClient, places: list[TopicPartition], spec: OffsetSpec
         raise StartError(f"the offsets of {places[0].topic} cannot be had: no answer in time") from None
 
 
-def read(consumer: Consumer, topic: str, wanted: Spans, until_s: float, take: Callable[[Message], object]) -> bool:
+def read(
+    consumer: Consumer,
+    topic: str,
+    wanted: Spans,
+    until_s: float,
+    take: Callable[[Message], object],
+    silence_s: float = math.inf,
+) -> bool:
     """Give every record of the spans to ``take``, in each partition by offset. False: time (``monotonic``) was over
-    before. Raises StartError where the topic may not be read."""
+    before, or Kafka gave nothing for so long. Raises StartError where the topic may not be read."""
     left = dict(wanted)
     consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in wanted.items()])
-    while left and (rest_s := until_s - time.monotonic()) > 0:
+    heard_s = time.monotonic()
+    while left and (rest_s := min(until_s, heard_s + silence_s) - time.monotonic()) > 0:
         for message in consumer.consume(_BATCH, min(rest_s, _SLICE_S)):
             _take(message, left, take)
+            heard_s = time.monotonic()
     consumer.unassign()
     return not left
 

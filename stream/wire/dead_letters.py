@@ -1,14 +1,14 @@
-"""What is written on a dead letter, and how many bad records are too many.
+"""What is written on a dead letter and read from it again, and how many bad records are too many.
 
 Promised: headers that any consumer can read, of bounded size, one of each name. Not promised: that the record goes
-anywhere; ``kafka`` writes it.
+anywhere; ``kafka`` writes it, and sends it back.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from stream.model import BadRecord, Position
 
@@ -28,7 +28,7 @@ Headers = Iterable[tuple[str, bytes | None]]
 
 def headers(own: Headers, bad: BadRecord, position: Position) -> list[tuple[str, bytes | None]]:
     """The record's own headers as they came, then ours; ours from an earlier failure are replaced."""
-    kept = [(name, value) for name, value in own if not name.startswith(PREFIX)]
+    kept = without_ours(own)
     ours = {
         REASON: bad.reason.value,
         MESSAGE: _shortened(str(bad)),
@@ -43,6 +43,34 @@ def headers(own: Headers, bad: BadRecord, position: Position) -> list[tuple[str,
 def _shortened(sentence: str) -> str:
     line = " ".join(sentence.split())
     return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+
+
+def without_ours(found: Headers) -> list[tuple[str, bytes | None]]:
+    """The record's own headers, in their order."""
+    return [(name, value) for name, value in found if not name.startswith(PREFIX)]
+
+
+class Origin(NamedTuple):
+    """What a dead letter says of itself. ``timestamp_ms``: the original record's; None: it does not say."""
+
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None
+
+
+def origin(found: Headers) -> Origin | None:
+    """Where a dead letter came from; None: it is none of ours."""
+    said = {name: (value or b"").decode("utf-8", "replace") for name, value in found if name.startswith(PREFIX)}
+    partition, offset = _number(said.get(PARTITION)), _number(said.get(OFFSET))
+    if not said.get(TOPIC) or partition is None or offset is None:
+        return None
+    return Origin(said.get(REASON, ""), said[TOPIC], partition, offset, _number(said.get(TIMESTAMP)))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 class BadShare:
