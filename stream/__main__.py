@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "demo": "the whole story on this machine, nothing else installed",
     "check": "look at everything a start needs, and change nothing",
     "topics": "create the topics that are missing",
+    "inspect": "what the running service knows of a message or a violation",
     "replay": "send dead letters back where they came from",
     "simulate": "the Push Kit simulator by itself",
     "bench": "our own benchmark, as ratios to limits measured in the same run",

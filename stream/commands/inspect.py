@@ -1,0 +1,85 @@
+"""``unpush inspect``: what the running service knows of a message or a violation, through its HTTP API.
+
+Promised: exit 0 and what is known, or exit 1 and one sentence: unknown, owned by another instance (which partition),
+or nobody answers. Not promised: what other instances know; name them with ``--at``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich.console import Console
+
+from stream.operate import shown
+from stream.operate.asking import Answer, ask, message_path, violation_path
+from stream.settings import Settings, load_settings, settings_of
+from stream.settings.kinds import reachable_at
+
+HELP = "what the running service knows of a message or a violation"
+
+_PLAIN_WIDTH: Final = 1_000
+"""Where nobody looks a row is a line, whatever its length: for grep."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``unpush inspect`` takes."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="message|violation")
+    for kind, says in (("message", "its sends, its violations"), ("violation", "its state, and how far it has come")):
+        each = kinds.add_parser(kind, help=says, description=f"What the running service knows of a {kind}: {says}.")
+        each.add_argument("id", metavar="ID", help=f"{kind}Id")
+        each.add_argument(
+            "-c", "--config", type=Path, metavar="FILE", help="the service's settings file (default: the defaults)"
+        )
+        each.add_argument("--json", action="store_true", help="the API's answer instead of tables")
+        each.add_argument(
+            "--at",
+            action="append",
+            default=[],
+            type=_address,
+            metavar="HOST:PORT",
+            help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
+        )
+        if kind == "violation":
+            each.add_argument("--message", metavar="ID", help="its messageId: then it is found at once, and surely")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 1 where it is not known. Raises SettingsError, StartError."""
+    settings = _settings(args.config)
+    path = message_path(args.id) if args.kind == "message" else violation_path(args.id, args.message)
+    answer = asyncio.run(ask(settings.http, path, args.at))
+    if args.json:
+        print(orjson.dumps(answer.body, option=orjson.OPT_INDENT_2).decode())
+    elif answer.known:
+        _show(args.kind, answer)
+    else:
+        print("unpush:", " ".join(str(answer.body["error"]).split()), file=sys.stderr)
+    return 0 if answer.known else 1
+
+
+def _settings(file: Path | None) -> Settings:
+    return settings_of({}, Path(), os.environ) if file is None else load_settings(file, os.environ)
+
+
+def _show(kind: str, answer: Answer) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    for each in shown.message(answer.body) if kind == "message" else shown.violation(answer.body):
+        console.print(each, markup=False)
+
+
+def _address(text: str) -> str:
+    try:
+        found: str | None = reachable_at().read(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address such as 10.0.0.7:8070 or https://host:port")
+    return found

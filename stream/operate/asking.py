@@ -1,0 +1,118 @@
+"""A running service asked over its own HTTP API, by the commands.
+
+Promised: an answer or one sentence within half a minute; whoever answers 307 is followed to the instance that owns the
+message, with the token. Not promised: that all instances are asked: only those that are named, and where they point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from aiohttp import hdrs
+from yarl import URL
+
+from stream.model import StartError
+from stream.settings import Address, HttpSettings
+
+WITHIN_S: Final = 25.0
+"""A violation may be searched for ten seconds, by each of the instances that are named."""
+CONNECTED_WITHIN_S: Final = 5.0
+MOST_HOPS: Final = 5
+
+_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class Answer(NamedTuple):
+    """What an instance said: 200 with the thing, or 404 with ``error`` and perhaps ``partition``."""
+
+    known: bool
+    body: dict[str, Any]
+    url: str
+
+
+def message_path(message_id: str) -> str:
+    """Of ``/api/messages/{messageId}``."""
+    return f"/api/messages/{quote(message_id, safe='')}"
+
+
+def violation_path(violation_id: str, message_id: str | None) -> str:
+    """Of ``/api/violations/{violationId}``."""
+    named = "" if message_id is None else f"?messageId={quote(message_id, safe='')}"
+    return f"/api/violations/{quote(violation_id, safe='')}{named}"
+
+
+def own_address(listen: Address) -> str:
+    """Where a service with these settings is reached from its own machine. Raises StartError for a port of chance."""
+    if not listen.port:
+        raise StartError(
+            f"http.listen = {str(listen)!r} takes any free port: name the one that the service's log says (listening) "
+            "with --at HOST:PORT"
+        )
+    return f"http://{Address(_ANYWHERE.get(listen.host, listen.host), listen.port)}"
+
+
+async def ask(settings: HttpSettings, path: str, at: Sequence[str] = ()) -> Answer:
+    """The first instance that knows it, of those at these base URLs (none: the one of ``http.listen``); else the last
+    that does not. Raises StartError where one cannot tell or none answers."""
+    token = {} if settings.token is None else {hdrs.AUTHORIZATION: f"Bearer {settings.token.reveal()}"}
+    timeout = aiohttp.ClientTimeout(total=WITHIN_S, sock_connect=CONNECTED_WITHIN_S)
+    silent: StartError | None = None
+    unknown: Answer | None = None
+    async with aiohttp.ClientSession(timeout=timeout, headers=token) as session:
+        for base in at or (own_address(settings.listen),):
+            try:
+                answer = await _asked(session, f"{base}{path}")
+            except StartError as error:
+                silent = error
+                continue
+            if answer.known:
+                return answer
+            unknown = answer
+    if silent is not None or unknown is None:  # who does not answer may be the one that knows
+        raise silent or StartError("nobody was asked")
+    return unknown
+
+
+async def _asked(session: aiohttp.ClientSession, first: str) -> Answer:
+    url = URL(first, encoded=True)
+    try:
+        for _ in range(MOST_HOPS):
+            async with session.get(url, allow_redirects=False) as reply:
+                further = reply.headers.get(hdrs.LOCATION)
+                if reply.status not in (307, 308) or further is None:
+                    return _read(url, reply.status, await reply.read())
+            url = url.join(URL(further, encoded=True))
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+        raise StartError(
+            f"no running service answers at {url.origin()}: {_why(error)}; is `unpush run` up, and is that its address "
+            "(http.listen, or --at HOST:PORT)?"
+        ) from None
+    raise StartError(f"{first} leads from one instance to another, {MOST_HOPS} times; ask again when shards have moved")
+
+
+def _read(url: URL, status: int, content: bytes) -> Answer:
+    try:
+        body = orjson.loads(content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or (status != 200 and "error" not in body):
+        raise StartError(f"what answers at {url.origin()} is no Unpush: HTTP {status}")
+    if status == 401:
+        raise StartError(
+            f"{url.origin()} asks for a token: set http.token_file as the service has it ({body['error']})"
+        )
+    if status not in (200, 404):
+        raise StartError(f"{url.origin()} cannot tell now: {body['error']}")
+    return Answer(status == 200, body, str(url))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    return str(error) or type(error).__name__

@@ -1,0 +1,183 @@
+"""Contract, Commands: `unpush inspect` asks the running service; exit 1 for what is unknown, one sentence always."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from aiohttp import web
+
+from stream.__main__ import main
+from stream.model import StartError
+from stream.operate.asking import ask, own_address
+from stream.settings import Address, HttpSettings, Secret
+from tests.operate.running import running
+from tests.operate.test_running import state
+
+
+class Said(NamedTuple):
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def unpush(*arguments: str) -> Said:
+    """One command line, in a thread of its own: it has a loop of its own."""
+
+    def run() -> Said:
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            code = main(arguments)
+        return Said(code, out.getvalue(), err.getvalue())
+
+    return await asyncio.to_thread(run)
+
+
+async def test_a_message_and_a_violation_are_shown_by_a_running_service(tmp_path: Path) -> None:
+    """Human output, --json, and exit 1 for what it does not know; odd ids; the token from the settings."""
+    (tmp_path / "token").write_text("s3cret-token")
+    settings = 'http.token_file = "token"'
+    async with running(tmp_path, settings, headers={"Authorization": "Bearer s3cret-token"}) as rig:
+        await rig.ready()
+        rig.send("m/1 ü", 5)
+        rig.event("v?1", "m/1 ü")
+        seen = (await state(rig, "v%3F1", "settled")).json
+        where = ("-c", str(tmp_path / "unpush.toml"), "--at", rig.address)
+        told = await unpush("inspect", "violation", "v?1", "--json", *where)
+        assert (told.code, json.loads(told.out)) == (0, seen)
+        told = await unpush("inspect", "violation", "v?1", "--message", "m/1 ü", *where)
+        assert told.code == 0
+        assert "settled: every known place has its result" in told.out
+        assert "5 settled of 5 matched" in told.out
+        told = await unpush("inspect", "message", "m/1 ü", *where)
+        assert told.code == 0
+        assert "1, with 5 tokens" in told.out
+        [row] = [line for line in told.out.splitlines() if line.lstrip().startswith("v?1")]
+        assert row.split()[1:4] == ["settled", "HIGH", "CONFIRMED"]
+        assert "-token-" not in told.out
+        told = await unpush("inspect", "violation", "nobody", *where)
+        assert (told.code, told.out) == (1, "")
+        assert "'nobody' is not known here" in told.err
+        told = await unpush("inspect", "message", "nobody", "--json", *where)
+        assert (told.code, "nothing is known" in json.loads(told.out)["error"]) == (1, True)
+        told = await unpush("inspect", "message", "m", "--at", rig.address)
+        assert (told.code, "http.token_file" in told.err, told.err.count("\n")) == (1, True, 1)
+        assert "s3cret" not in told.err
+
+
+# --- instances that are made up
+
+
+@asynccontextmanager
+async def instance(*answers: web.Response) -> AsyncIterator[tuple[str, list[web.Request]]]:
+    """A server that gives these answers in turn, the last for ever; where it is, and what it was asked."""
+    asked: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request)
+        at = answers[min(len(asked), len(answers)) - 1]
+        return web.Response(status=at.status, body=at.body, headers=at.headers)
+
+    app = web.Application()
+    app.router.add_get(r"/{any:[\s\S]*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://{Address(*runner.addresses[0])}", asked
+    finally:
+        await runner.cleanup()
+
+
+KNOWN = web.json_response({"violationId": "v"})
+UNKNOWN = web.json_response({"error": "message 'm' belongs to partition 3", "partition": 3}, status=404)
+SETTINGS = HttpSettings(Address("127.0.0.1", 8070), None, None, Secret("t"))
+
+
+def elsewhere(url: str) -> web.Response:
+    """307 to there."""
+    return web.Response(status=307, headers={"Location": url})
+
+
+async def test_the_owner_is_asked_with_the_token_where_another_points_to_it() -> None:
+    """Contract: an instance that does not own the message answers 307 to the one that does."""
+    async with instance(KNOWN) as (owner, asked), instance(elsewhere(f"{owner}/api/messages/a%2Fb")) as (other, _):
+        assert await ask(SETTINGS, "/api/messages/a%2Fb", [other]) == (
+            True,
+            {"violationId": "v"},
+            f"{owner}/api/messages/a%2Fb",
+        )
+        assert asked[0].headers["Authorization"] == "Bearer t"
+        assert asked[0].raw_path == "/api/messages/a%2Fb"
+
+
+async def test_instances_that_point_at_each_other_for_ever_are_left() -> None:
+    async with instance(elsewhere("/again")) as (url, asked):
+        with pytest.raises(StartError, match="from one instance to another"):
+            await ask(SETTINGS, "/x", [url])
+        assert len(asked) == 5
+
+
+async def test_the_first_that_knows_it_answers_and_else_the_404_names_the_partition() -> None:
+    async with instance(UNKNOWN) as (one, _), instance(KNOWN) as (other, _):
+        assert (await ask(SETTINGS, "/x", [one, other])).known
+        answer = await ask(SETTINGS, "/x", [one])
+        assert (answer.known, answer.body["partition"]) == (False, 3)
+
+
+async def test_who_does_not_answer_may_be_the_one_that_knows() -> None:
+    """Unknown would be a lie then."""
+    async with instance(UNKNOWN) as (one, _):
+        with pytest.raises(StartError, match="no running service"):
+            await ask(SETTINGS, "/x", [closed(), one])
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (web.json_response({"error": "the search took too long"}, status=503), "cannot tell now: the search took"),
+        (web.Response(text="<html>", status=200), "is no Unpush"),
+        (web.json_response({"status": "ok"}, status=404), "is no Unpush"),
+        (web.json_response({"error": "show the token"}, status=401), "http.token_file"),
+    ],
+)
+async def test_what_cannot_tell_is_one_sentence(answer: web.Response, words: str) -> None:
+    async with instance(answer) as (url, _):
+        with pytest.raises(StartError, match=words):
+            await ask(SETTINGS, "/x", [url])
+
+
+def closed() -> str:
+    """An address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+async def test_nothing_running_is_exit_1_and_one_sentence() -> None:
+    told = await unpush("inspect", "message", "m", "--at", closed())
+    assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+    assert "is `unpush run` up" in told.err
+
+
+def test_a_service_is_reached_from_its_own_machine() -> None:
+    assert own_address(Address("0.0.0.0", 8070)) == "http://127.0.0.1:8070"
+    assert own_address(Address("::", 8070)) == "http://[::1]:8070"
+    assert own_address(Address("10.0.0.7", 80)) == "http://10.0.0.7:80"
+    with pytest.raises(StartError, match="--at"):
+        own_address(Address("127.0.0.1", 0))
+
+
+@pytest.mark.parametrize("wrong", [[], ["message"], ["thing", "x"], ["message", "x", "--at", "nowhere"]])
+def test_wrong_usage_is_exit_2(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["inspect", *wrong])
+    assert caught.value.code == 2
