@@ -62,9 +62,14 @@ def partitioning(sends: Agreement, violations: Agreement) -> Verdict:
         found, _, todo = different.rpartition("; ")
         return Verdict(about, Standing.BAD, found, f"{todo}: murmur2_random")
     one, other = sends.partitioner, violations.partitioner
-    if one is None or other is None:
+    if min(sends.keys, violations.keys) < ENOUGH_KEYS:
         found = f"not known yet, from {sends.keys} keys of sends and {violations.keys} of violations"
         return Verdict(about, Standing.UNKNOWN, found, f"look again with {ENOUGH_KEYS} different keys of each and more")
+    if one is None or other is None:
+        which = "sends" if one is None else "violations"
+        found = f"no single partitioner explains where {which} stand, by a sample of their keys"
+        todo = "where producers differ among themselves, set one partitioner for all: murmur2_random"
+        return Verdict(about, Standing.UNKNOWN, found, todo)
     return Verdict(about, Standing.GOOD, f"{one.name} places both ({one.users})")
 
 

@@ -57,8 +57,8 @@ def _broker(settings: Settings, say: Say) -> Iterator[Verdict]:
     try:
         refuse_wrong_properties(settings)
         cluster = Cluster(settings)
-        counts = cluster.partition_counts()
-        topics = cluster.describe((*settings.topics.partitioned_alike, settings.topics.dead_letter), counts)
+        names = (*settings.topics.partitioned_alike, settings.topics.dead_letter)
+        topics = cluster.describe(names, cluster.counts_once_known(names))
     except (SettingsError, StartError, KafkaException) as error:
         yield Verdict("broker", Standing.BAD, *_halves(error))
         yield from (Verdict(about, Standing.UNKNOWN, "not looked at: no broker") for about in _AFTER_BROKER)

@@ -20,17 +20,33 @@ _COLOURS: Final = {
 }
 
 
-def table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a verdict."""
-    shown = Table("looked at", "verdict", "found", "to do", box=box.SIMPLE_HEAD, pad_edge=False)
+def table(verdicts: Sequence[Verdict], *, narrow: bool) -> Table:
+    """One row a verdict; what to do in a line of its own where it is ``narrow``."""
+    shown = Table("looked at", "verdict", "found", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.columns[-1].overflow = "fold"
+    apart = "\n" if narrow else "  "
     for each in verdicts:
-        shown.add_row(each.about, Text(each.standing.value, _COLOURS[each.standing]), Text(each.found), Text(each.todo))
+        words = Text(each.found)
+        if each.todo:
+            words.append(f"{apart}→ {each.todo}", "bold")
+        shown.add_row(each.about, Text(each.standing.value, _COLOURS[each.standing]), words)
     return shown
 
 
 def acls(rights: Sequence[Right]) -> Table:
     """The rights that a user needs, as ``kafka-acls.sh`` names them."""
-    shown = Table("resource", "name", "operations", "for", box=box.SIMPLE_HEAD, pad_edge=False, title="ACLs needed")
+    shown = Table(
+        "resource",
+        "name",
+        "operations",
+        "for",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title="ACLs needed",
+        title_justify="left",
+    )
+    for column in shown.columns:
+        column.overflow = "fold"
     for each in rights:
         name = f"{each.name} (prefixed)" if each.prefixed else each.name
         shown.add_row(each.resource, Text(name), ", ".join(each.operations), each.commands)

@@ -76,7 +76,7 @@ def _show(found: list[Verdict], settings: Settings, *, as_object: bool) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
-    console.print(table(found), acls(rights))
+    console.print(table(found, narrow=console.is_terminal), acls(rights))
     console.print(summary(found), highlight=False, markup=False)
 
 

@@ -81,7 +81,7 @@ def _choice(args: argparse.Namespace, settings: Settings) -> Choice:
 
 
 def _counts(settings: Settings) -> dict[str, int]:
-    counts = Cluster(settings).partition_counts()
+    counts = Cluster(settings).counts_once_known((*settings.topics.partitioned_alike, settings.topics.dead_letter))
     verdict = verdicts.existing(settings.topics, counts)
     if verdict.standing is Standing.BAD:
         raise StartError(f"{verdict.found}; {verdict.todo}")

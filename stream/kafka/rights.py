@@ -8,9 +8,10 @@ Operations: https://kafka.apache.org/documentation/#operations_in_kafka
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple, cast
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from stream.kafka import properties
@@ -32,6 +33,15 @@ class Right(NamedTuple):
     operations: tuple[str, ...]
     commands: str
 
+    @property
+    def needed_to_run(self) -> bool:
+        """Whether the service itself needs it."""
+        return self.commands.startswith(SERVICE)
+
+
+Allowed = Mapping[tuple[str, str], frozenset[str]]
+"""Operations by resource and name, as Kafka calls them, without underscores: READ, DESCRIBECONFIGS."""
+
 
 def needed(settings: Settings) -> list[Right]:
     """The ACLs for this deployment; those of ``run`` first."""
@@ -51,37 +61,53 @@ def needed(settings: Settings) -> list[Right]:
     ]
 
 
-def verdict(rights: Iterable[Right], allowed: Mapping[str, frozenset[str]] | None) -> Verdict:
-    """Whether the service has what it needs on its topics. ``allowed``: operations by topic; None: nobody tells."""
+def verdict(rights: Iterable[Right], allowed: Allowed | None) -> Verdict:
+    """Whether the service has what it needs; ``allowed`` None: nobody tells. Without DescribeConfigs it runs, and
+    cannot see how topics are set."""
     about = "rights"
     if allowed is None:
-        return Verdict(
-            about, Standing.UNKNOWN, "the broker does not tell what this user may do", "compare the list of ACLs"
-        )
+        found = "the broker does not tell what this user may do"
+        return Verdict(about, Standing.UNKNOWN, found, "compare the list of ACLs")
     missing = [
-        f"{operation} on {right.name}"
+        (operation, f"{operation} on {right.name}")
         for right in rights
-        if right.commands == SERVICE and right.name in allowed
+        if right.needed_to_run and (right.resource, right.name) in allowed
         for operation in right.operations
-        if operation.upper() not in {each.replace("_", "") for each in allowed[right.name]}
+        if operation.upper() not in allowed[right.resource, right.name]
     ]
-    if missing:
-        return Verdict(about, Standing.BAD, f"this user may not: {', '.join(missing)}", "add the ACLs listed below")
-    return Verdict(about, Standing.GOOD, "this user may read and write what `run` needs")
+    if not missing:
+        return Verdict(about, Standing.GOOD, "this user may read and write what `run` needs")
+    light = all(operation == "DescribeConfigs" for operation, _ in missing)
+    found = f"this user may not: {', '.join(told for _, told in missing)}"
+    return Verdict(about, Standing.WARNING if light else Standing.BAD, found, "add the ACLs that are listed as needed")
 
 
-def allowed(settings: Settings, names: Iterable[str]) -> Mapping[str, frozenset[str]] | None:
-    """What this user may do on each of these topics, by Kafka's names; None: the broker does not tell."""
+def allowed(settings: Settings, names: Iterable[str]) -> Allowed | None:
+    """What this user may do on each of these topics and with the group; None: the broker does not tell."""
     client = AdminClient(properties.admin(settings) | {"logger": SILENT})
-    asked = client.describe_topics(
-        TopicCollection(list(names)), include_authorized_operations=True, request_timeout=ANSWER_WITHIN_S
-    )
+    bound = {"include_authorized_operations": True, "request_timeout": ANSWER_WITHIN_S}
+    asked = client.describe_topics(TopicCollection(list(names)), **bound)
+    group = settings.kafka.group_id
+    described = client.describe_consumer_groups([group], **bound)[group]
     try:
-        found = {
-            name: answer.result(timeout=2 * ANSWER_WITHIN_S).authorized_operations for name, answer in asked.items()
-        }
+        found = {("Topic", name): _operations(answer) for name, answer in asked.items()}
     except (KafkaException, TimeoutError):
         return None
-    if any(operations is None for operations in found.values()):
+    if (of_group := _of_group(described)) is not None:
+        found["Group", group] = of_group
+    return None if any(operations is None for operations in found.values()) else cast("Allowed", found)
+
+
+def _operations(asked: Future[Any]) -> frozenset[str] | None:
+    told = asked.result(timeout=2 * ANSWER_WITHIN_S).authorized_operations
+    return None if told is None else frozenset(each.name.replace("_", "") for each in told)
+
+
+def _of_group(asked: Future[Any]) -> frozenset[str] | None:
+    """None: nothing is told of it, since there is no such group yet."""
+    try:
+        return _operations(asked) or None
+    except KafkaException as error:
+        return frozenset() if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED else None
+    except TimeoutError:
         return None
-    return {name: frozenset(each.name for each in operations) for name, operations in found.items()}

@@ -6,7 +6,7 @@ and stand in the table of ``unpush check``. Not promised: a verdict where the br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from stream.kafka.cluster import Topic
@@ -113,12 +113,15 @@ def timestamps(topics: Iterable[Topic]) -> list[Verdict]:
     return _of_each(_TIMESTAMPS, topics, by_producers, "LogAppendTime")
 
 
-def room(dead_letters: Topic | None, results: Topic | None, read: Iterable[Topic]) -> list[Verdict]:
+def room(dead_letters: Topic | None, results: Topic | None, read: Sequence[Topic]) -> list[Verdict]:
     """Warns where a dead letter (the record that we read, and our headers) or a result may be larger than its topic
     takes."""
     if dead_letters is None and results is None:
         return [Verdict(_SIZES, Standing.UNKNOWN, "there is no topic to look at")]
     found = [verdict for verdict in (_letters_room(dead_letters, read), _results_room(results)) if verdict is not None]
+    silent = [each.name for each in (dead_letters, results, *read) if each is not None and each.config is None]
+    if silent and not found:
+        return [_untold(_SIZES, silent)]
     return found or [Verdict(_SIZES, Standing.GOOD, "dead letters and results have room")]
 
 
@@ -170,9 +173,13 @@ def _of_each(
     silent = [topic.name for topic, config in known if config is None]
     found = [verdict for topic, config in known if config is not None and (verdict := look(topic, config)) is not None]
     if silent:
-        why = f"the broker does not tell how these are set: {', '.join(silent)}"
-        found.append(Verdict(about, Standing.UNKNOWN, why, "allow DescribeConfigs on them"))
+        found.append(_untold(about, silent))
     return found or [Verdict(about, Standing.GOOD, good)]
+
+
+def _untold(about: str, names: Iterable[str]) -> Verdict:
+    found = f"the broker does not tell how these are set: {', '.join(names)}"
+    return Verdict(about, Standing.UNKNOWN, found, "allow DescribeConfigs on them")
 
 
 def _ms(seconds: float) -> int:

@@ -6,6 +6,7 @@ message, with the token. Not promised: that all instances are asked: only those 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -114,5 +115,5 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
+        return os.strerror(error.os_error.errno).lower() if error.os_error.errno else "no such address"
     return str(error) or type(error).__name__

@@ -80,7 +80,12 @@ def test_a_dead_letter_or_a_result_that_may_not_fit_is_a_warning() -> None:
 
 def test_what_the_broker_does_not_tell_is_unknown_and_never_good() -> None:
     silent = Topic("sent", 4, None, None)
-    for found in (verdicts.retention([silent], 60.0), verdicts.compaction([silent]), verdicts.timestamps([])):
+    for found in (
+        verdicts.retention([silent], 60.0),
+        verdicts.compaction([silent]),
+        verdicts.timestamps([]),
+        verdicts.room(silent, topic(max_message_bytes="2000000"), []),
+    ):
         assert [each.standing for each in found] == [UNKNOWN]
 
 
@@ -100,13 +105,17 @@ def test_a_missing_topic_is_named_with_the_command_that_makes_it() -> None:
 
 def test_a_right_that_is_missing_is_named_by_operation_and_topic() -> None:
     settings = default_settings()
-    every = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"})
-    allowed = dict.fromkeys((*settings.topics.partitioned_alike, settings.topics.dead_letter), every)
+    every = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBECONFIGS"})
+    names = (*settings.topics.partitioned_alike, settings.topics.dead_letter)
+    allowed = {("Topic", name): every for name in names} | {("Group", "unpush"): frozenset({"READ"})}
     needed = rights.needed(settings)
     only([rights.verdict(needed, allowed)], GOOD)
-    read_only = allowed | {"push.revoke-result": frozenset({"READ", "DESCRIBE_CONFIGS"})}
+    read_only = allowed | {("Topic", "push.revoke-result"): frozenset({"READ", "DESCRIBECONFIGS"})}
     only([rights.verdict(needed, read_only)], BAD, "Write on push.revoke-result")
-    without_replay = allowed | {"push.message-sent": frozenset({"READ", "DESCRIBE_CONFIGS"})}
+    only([rights.verdict(needed, allowed | {("Group", "unpush"): frozenset()})], BAD, "Read on unpush")
+    silent = allowed | {("Topic", "push.message-sent"): frozenset({"READ"})}
+    only([rights.verdict(needed, silent)], WARNING, "DescribeConfigs on push.message-sent")
+    without_replay = allowed | {("Topic", "push.message-sent"): frozenset({"READ", "DESCRIBECONFIGS"})}
     only([rights.verdict(needed, without_replay)], GOOD)
     only([rights.verdict(needed, None)], UNKNOWN)
 
@@ -155,6 +164,16 @@ def test_two_partitioners_fail_from_twenty_keys_on(of_violations: Partitioner | 
             violations.observe(key, of_violations.place(key, 8), 8)
     words = ["MURMUR2", "CRC32", "60 of the last 60", "murmur2_random"] if standing is BAD else []
     only([records.partitioning(sends, violations)], standing, *words)
+
+
+def test_producers_that_mix_partitioners_are_no_disagreement_and_not_called_good() -> None:
+    """Contract: a record that contradicts every known partitioner is not an error, only a systematic disagreement."""
+    sends, violations = Agreement(), Agreement()
+    for number in range(60):
+        key = f"m-{number}".encode()
+        sends.observe(key, (Partitioner.CRC32, Partitioner.MURMUR2)[number % 2].place(key, 8), 8)
+        violations.observe(key, Partitioner.MURMUR2.place(key, 8), 8)
+    only([records.partitioning(sends, violations)], UNKNOWN, "where sends stand")
 
 
 def test_of_a_long_log_the_newest_part_is_read_of_each_partition() -> None:
