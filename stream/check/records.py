@@ -138,7 +138,7 @@ def _beside(start: FirstStart) -> str:
         (start.left_out, f"join.since leaves out {start.left_out:,}"),
         (start.unreadable, f"{start.unreadable:,} records would be dead letters"),
         (start.unknown, f"{start.unknown:,} records cannot be read without the registry"),
-        (start.records - start.seen, f"counted in the newest {start.seen:,} of {start.records:,} records"),
+        (start.records - start.seen, f"counted in {start.seen:,} of {start.records:,} records"),
     ]
     told = [words for count, words in said if count > 0]
     return f" ({'; '.join(told)})" if told else ""
