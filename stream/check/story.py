@@ -73,7 +73,9 @@ def _broker(settings: Settings, say: Say) -> Iterator[Verdict]:
 
 def _halves(error: Exception) -> tuple[str, str]:
     """A sentence with its cure behind a semicolon; else the cure that fits any broker."""
-    found, _, todo = str(error).partition("; ")
+    found, _, todo = " ".join(str(error).split()).partition("; ")
+    if isinstance(error, SettingsError):
+        return found, todo or "mend it in the settings"
     return found, todo or "is the address right, and do security.protocol, ssl.* and sasl.* fit the listener?"
 
 

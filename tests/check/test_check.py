@@ -120,6 +120,18 @@ def test_nothing_reachable_is_a_row_each_within_bounded_time_and_no_traceback(
     assert time.monotonic() - start_s < 20
 
 
+def test_a_property_that_librdkafka_refuses_is_the_brokers_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = 'kafka.properties."fetch.wait.max.ms" = "-5"'
+    code, rows = checked(written(tmp_path, "127.0.0.1:9", None, more), capsys)
+    [(verdict, said)] = rows["broker"]
+    assert (code, verdict) == (1, "failed")
+    assert "kafka.properties.fetch.wait.max.ms" in said
+    assert "mend it in the settings" in said
+    assert "\n" not in said
+
+
 def test_wrong_settings_are_exit_2_and_a_row_for_programs_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
