@@ -25,7 +25,8 @@ from stream.operate import log
 from stream.settings import Settings, load_settings
 
 HELP: Final = (
-    "look at settings, key files, broker, topics, registry and gateway, and say what is wrong; changes nothing"
+    "Look at settings, key files, broker, topics, registry and gateway, and say what is wrong and what to do. Changes "
+    "nothing. Exit 0: nothing has failed; 1: something has; 2: the settings themselves are wrong."
 )
 
 _PLAIN_WIDTH: Final = 1_000

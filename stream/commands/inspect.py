@@ -16,12 +16,16 @@ from typing import Final
 import orjson
 from rich.console import Console
 
+from stream.model import SettingsError
 from stream.operate import shown
 from stream.operate.asking import Answer, ask, message_path, violation_path
 from stream.settings import Settings, load_settings, settings_of
 from stream.settings.kinds import reachable_at
 
-HELP = "what the running service knows of a message or a violation"
+HELP: Final = (
+    "What the running service knows of a message or a violation. Exit 0: it is shown; 1: it is not known there, or "
+    "nobody answers."
+)
 
 _PLAIN_WIDTH: Final = 1_000
 """Where nobody looks a row is a line, whatever its length: for grep."""
@@ -29,28 +33,33 @@ _PLAIN_WIDTH: Final = 1_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush inspect`` takes."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="message|violation")
-    for kind, says in (("message", "its sends, its violations"), ("violation", "its state, and how far it has come")):
-        each = kinds.add_parser(kind, help=says, description=f"What the running service knows of a {kind}: {says}.")
-        each.add_argument("id", metavar="ID", help=f"{kind}Id")
-        each.add_argument(
-            "-c", "--config", type=Path, metavar="FILE", help="the service's settings file (default: the defaults)"
-        )
-        each.add_argument("--json", action="store_true", help="the API's answer instead of tables")
-        each.add_argument(
-            "--at",
-            action="append",
-            default=[],
-            type=_address,
-            metavar="HOST:PORT",
-            help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
-        )
-        if kind == "violation":
-            each.add_argument("--message", metavar="ID", help="its messageId: then it is found at once, and surely")
+    parser.add_argument(
+        "kind",
+        choices=("message", "violation"),
+        help="message: its sends and violations; violation: its state, and how far it has come",
+    )
+    parser.add_argument("id", metavar="ID", help="messageId or violationId")
+    parser.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="the service's settings file (default: the defaults)"
+    )
+    parser.add_argument("--json", action="store_true", help="the API's answer instead of tables")
+    parser.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        type=_address,
+        metavar="HOST:PORT",
+        help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
+    )
+    parser.add_argument(
+        "--message", metavar="ID", help="of a violation: its messageId; then it is found at once, and surely"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit 1 where it is not known. Raises SettingsError, StartError."""
+    if args.kind == "message" and args.message is not None:
+        raise SettingsError(f"--message {args.message}: it names the message of a violation; {args.id} is one itself")
     settings = _settings(args.config)
     path = message_path(args.id) if args.kind == "message" else violation_path(args.id, args.message)
     answer = asyncio.run(ask(settings.http, path, args.at))

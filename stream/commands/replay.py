@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,7 +30,10 @@ from stream.settings.kinds import instant
 from stream.wire.registry import registry_of
 from stream.wire.wire import Wire
 
-HELP = "send dead letters back where they came from: all, or some by reason, topic and time"
+HELP: Final = (
+    "Send dead letters back where they came from: all, or some by reason, topic and time; each original record once. "
+    "Look first with --dry-run. Exit 0: all that was chosen was sent; 1: not all, and a second run does no harm."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -58,7 +58,7 @@ async def test_a_message_and_a_violation_are_shown_by_a_running_service(tmp_path
         assert told.code == 0
         assert "settled: every known place has its result" in told.out
         assert "5 settled of 5 matched" in told.out
-        told = await unpush("inspect", "message", "m/1 ü", *where)
+        told = await unpush("inspect", *where, "message", "m/1 ü")
         assert told.code == 0
         assert "1, with 5 tokens" in told.out
         [row] = [line for line in told.out.splitlines() if line.lstrip().startswith("v?1")]
@@ -174,6 +174,11 @@ def test_a_service_is_reached_from_its_own_machine() -> None:
     assert own_address(Address("10.0.0.7", 80)) == "http://10.0.0.7:80"
     with pytest.raises(StartError, match="--at"):
         own_address(Address("127.0.0.1", 0))
+
+
+def test_a_message_has_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "message", "x", "--message", "y"]) == 2
+    assert "--message y" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [[], ["message"], ["thing", "x"], ["message", "x", "--at", "nowhere"]])
