@@ -23,6 +23,7 @@ from stream.service.story import Service
 from stream.service.views import Views
 from stream.settings import load_settings
 from stream.wire.wire import Wire
+from tests.operate.described import check
 
 APP = "100200300"
 PARTITIONS = 4
@@ -59,11 +60,12 @@ class Rig:
     work: asyncio.Task[None] | None = None
 
     async def get(self, path: str, **more: Any) -> Reply:
-        """``path`` goes out as it is written."""
+        """``path`` goes out as it is written; the answer must be as docs/openapi.yaml has it."""
         async with self.session.get(URL(f"http://{self.address}{path}", encoded=True), **more) as reply:
             text = await reply.text()
-            is_json = reply.content_type == "application/json"
-            return Reply(reply.status, text, await reply.json() if is_json else None, dict(reply.headers))
+            json = await reply.json() if reply.content_type == "application/json" else None
+            check(path, reply.status, reply.content_type, text if json is None else json)
+            return Reply(reply.status, text, json, dict(reply.headers))
 
     async def until(self, path: str, right: Callable[[Reply], bool]) -> Reply:
         """Ask until the answer is right."""
