@@ -10,13 +10,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench constraints clean
+.PHONY: help demo test check bench interfaces constraints clean
 
 help:
 	@echo "make demo         the whole story on this machine; ARGS='--kafka' on a real Kafka"
 	@echo "make test         every test, on a real Kafka that pip brings; ARGS='-k join' some of them"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        the figures, as ratios to limits measured in the same run"
+	@echo "make interfaces   docs/asyncapi.yaml by AsyncAPI's own parser, which npm fetches"
 	@echo "make constraints  pin the newest packages that pyproject.toml allows"
 	@echo "make clean        remove the virtual environment and all that tools left"
 
@@ -34,6 +35,12 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/kafka.stamp
 	@$(BIN)/unpush bench $(ARGS)
+
+# Not in `make test`: it needs node and npm, and AsyncAPI's parser has no counterpart in Python. Nothing of it is executed
+# at its installation.
+interfaces: $(VENV)/dev.stamp
+	@npm ci --prefix tests/interfaces --ignore-scripts --no-audit --no-fund --silent
+	@$(BIN)/python -m pytest -q tests/interfaces tests/operate/test_openapi.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
