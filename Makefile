@@ -10,13 +10,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench interfaces constraints clean
+.PHONY: help demo test check bench docs interfaces constraints clean
 
 help:
 	@echo "make demo         the whole story on this machine; ARGS='--kafka' on a real Kafka"
 	@echo "make test         every test, on a real Kafka that pip brings; ARGS='-k join' some of them"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make bench        the figures, as ratios to limits measured in the same run"
+	@echo "make docs         the documents as a site, in build/site; every warning is an error"
 	@echo "make interfaces   docs/asyncapi.yaml by AsyncAPI's own parser, which npm fetches"
 	@echo "make constraints  pin the newest packages that pyproject.toml allows"
 	@echo "make clean        remove the virtual environment and all that tools left"
@@ -35,6 +36,10 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/kafka.stamp
 	@$(BIN)/unpush bench $(ARGS)
+
+docs: $(VENV)/dev.stamp
+	@$(BIN)/python -m sphinx -c docs -q -W --keep-going -d build/doctrees . build/site
+	@echo "build/site/index.html"
 
 # Not in `make test`: it needs node and npm, and AsyncAPI's parser has no counterpart in Python. Nothing of it is executed
 # at its installation.
