@@ -175,7 +175,7 @@ def test_the_settings_in_the_readme_are_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("schema", "document"),
-    [("MessageSent", "producers.md"), ("ViolationDetected", "producers.md"), ("RevokeResult", "results.md")],
+    [("MessageSent", "producers.md"), ("ViolationDetected", "violations.md"), ("RevokeResult", "results.md")],
 )
 def test_every_field_is_explained_in_the_schemas_order(schema: str, document: str) -> None:
     fields = [field["name"] for field in json.loads((ROOT / "schemas" / f"{schema}.avsc").read_text())["fields"]]
@@ -185,9 +185,11 @@ def test_every_field_is_explained_in_the_schemas_order(schema: str, document: st
 
 def test_every_outcome_and_every_reason_of_a_dead_letter_is_explained() -> None:
     results = {row[0].strip("`") for row in rows(ROOT / "docs" / "results.md")}
+    violations = {row[0].strip("`") for row in rows(ROOT / "docs" / "violations.md")}
     producers = {row[0].strip("`") for row in rows(ROOT / "docs" / "producers.md")}
     assert {outcome.value for outcome in Outcome} <= results
-    assert {reason.value for reason in DeadReason} | {status.value for status in Status} <= producers
+    assert {status.value for status in Status} <= violations
+    assert {reason.value for reason in DeadReason} <= producers
 
 
 def drawn() -> set[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,18 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jgo
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition, murmur2
 
+from stream.brokers.jars import class_path
 from stream.brokers.mock import MockKafka
 from stream.model import Outcome, RejectedToken, RevokeResult, SendPart, Severity, Status
 from stream.wire.registry import Registry
 from stream.wire.wire import Wire
 from tests.test_documents import README, ROOT, blocks
+from tests.topics import FreshTopics
 from tests.wire.schema_registry import SchemaRegistry
 
-EXAMPLES = (README, ROOT / "docs" / "producers.md", ROOT / "docs" / "results.md")
+EXAMPLES = tuple(ROOT / "docs" / name for name in ("producers.md", "violations.md", "results.md"))
 SENT, FOUND, RESULT = "push.message-sent", "push.violation-detected", "push.revoke-result"
+AVRO = "org.apache.avro:avro:1.12.1"
 TOPICS = dict.fromkeys((SENT, FOUND, RESULT, "push.revoke-dead-letter"), 3)
 
 
@@ -62,9 +68,9 @@ def run(name: str, place: Path, servers: str, registry: str = "") -> None:
 
 
 def only_record(servers: str, topic: str) -> Message:
-    """The one record of a topic."""
+    """The one record of a topic; it has three partitions."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "t", "auto.offset.reset": "earliest"})
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(TOPICS[topic])])
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(3)])
     found = consumer.consume(2, timeout=2.0) + consumer.consume(1, timeout=0.2)
     consumer.close()
     (message,) = found
@@ -76,15 +82,41 @@ def partition_of(key: bytes) -> int:
     return int(murmur2(key, TOPICS[FOUND]))
 
 
-def test_what_the_senders_example_writes_is_a_send(broker: MockKafka, place: Path) -> None:
-    run("sender", place, broker.bootstrap_servers)
-    message, wire = only_record(broker.bootstrap_servers, SENT), Wire()
+def must_be_the_send(message: Message) -> None:
+    """As it is to be read, and where murmur2 puts it."""
+    wire = Wire()
     wire.check_send(message.key(), message.value())
     send = wire.send(message.value() or b"")
     assert send.head[:4] == ("campaign-7", "104729331", 7001, 0)
     assert send.tokens == (b"token-of-device-1", b"token-of-device-2")
     assert abs(send.head.sent_at_ms / 1000 - time.time()) < 60
     assert message.partition() == partition_of(b"campaign-7")
+
+
+def test_what_the_senders_example_writes_is_a_send(broker: MockKafka, place: Path) -> None:
+    run("sender", place, broker.bootstrap_servers)
+    must_be_the_send(only_record(broker.bootstrap_servers, SENT))
+
+
+@pytest.mark.skipif(
+    os.environ.get("UNPUSH_SCENARIOS") != "full" or shutil.which("javac") is None,
+    reason="with UNPUSH_SCENARIOS=full, where there is javac: the JDK that pip brings has no compiler",
+)
+@pytest.mark.timeout(300)
+def test_what_the_senders_example_in_java_writes_is_the_same_send(topics: FreshTopics, place: Path) -> None:
+    """Compiled without a warning against Kafka's and Avro's own jars, and run against Kafka itself."""
+    (topic,) = topics.create(SENT, partitions=TOPICS[SENT])
+    (source,) = blocks(ROOT / "docs" / "producers.md", "java")
+    (place / "Sender.java").write_text(source.replace("localhost:9092", topics.bootstrap_servers).replace(SENT, topic))
+    jars = f"{class_path()}:{':'.join(str(jar) for jar in jgo.build(AVRO).all_jars)}"
+    for command in (
+        ["javac", "-Xlint:all", "-Werror", "-cp", jars, "Sender.java"],
+        ["java", "-cp", f"{jars}:.", "Sender"],
+    ):
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "not recorded" not in done.stderr
+    must_be_the_send(only_record(topics.bootstrap_servers, topic))
 
 
 def test_what_the_detectors_example_writes_is_a_violation(broker: MockKafka, place: Path) -> None:
