@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from functools import reduce
 from io import BytesIO
@@ -61,6 +62,11 @@ def single_object(name: str, record: dict[str, Any]) -> bytes:
     value.seek(0, 2)
     schemaless_writer(value, schema_of(name), record)
     return value.getvalue()
+
+
+def test_it_speaks_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert DOCUMENT["info"]["version"] == project["version"]
 
 
 def test_it_has_the_shape_of_asyncapi_3() -> None:

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from stream.model import Send, SendHead, Topic
-from stream.operate.http import Front
+from stream.operate.http import Front, Json, Unknown
 from stream.service import lookup
 from stream.wire.wire import Wire
 from tests.operate import described
@@ -118,6 +118,20 @@ async def test_the_token_is_described_for_what_it_guards() -> None:
     async with front(token="s3cret") as session:
         for path in ("/metrics", "/api/status", "/api/messages/m", "/api/violations/v"):
             await refused(session, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/api/violations/v", 500), ("POST", "/api/status", 405)]
+)
+async def test_what_no_path_promises_is_described_for_all(method: str, path: str, status: int) -> None:
+    """A fault of ours, and a method that is not answered."""
+
+    async def broken(violation_id: str, message_id: str | None) -> Json | Unknown:
+        raise KeyError("inside")
+
+    async with front(SIGHTS._replace(violation=broken)) as session, session.request(method, path) as reply:
+        assert reply.status == status
+        described.check(path, reply.status, reply.content_type, await reply.json())
 
 
 async def refused(session: aiohttp.ClientSession, path: str) -> None:
