@@ -131,7 +131,7 @@ class Cluster:
         (https://github.com/confluentinc/librdkafka/issues/4605).
         """
         try:
-            groups = self._client.list_groups(group_id, END_WITHIN_S)
+            groups: list[Any] = self._client.list_groups(group_id, END_WITHIN_S)  # typed by a class of Nones
         except KafkaException:
             return None
         found = [member.assignment for group in groups if group.state == _AT_REST for member in group.members]
