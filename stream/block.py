@@ -26,6 +26,9 @@ _FRONT, _BACK = 40, 8
 _FACTORS: Final = np.frombuffer(secrets.token_bytes(LONGEST + _WORD_BYTES), dtype="<u8") | np.uint64(1)
 """Odd and random, so that nobody can write tokens that look alike."""
 
+_SCATTER: Final = int(_FACTORS[-1]) & 0xFFFFFFFF
+TAIL_BYTES: Final = 4
+
 
 class TokenBlock(Sequence[bytes]):
     """Printable ASCII tokens of one ``length``, in order, repeats kept. Made by :func:`block_of`; never changes."""
@@ -79,6 +82,10 @@ class TokenBlock(Sequence[bytes]):
     def _flat(self) -> memoryview:
         return memoryview(self._rows.reshape(-1))  # type: ignore[arg-type]  # an array is a buffer
 
+    def tails(self) -> bytes:
+        """The last four bytes of each token, joined."""
+        return self._rows[:, -TAIL_BYTES:].tobytes()
+
     def all_distinct(self) -> bool:
         """Whether no token stands twice."""
         words = self.length // _WORD_BYTES
@@ -120,3 +127,26 @@ def lengths(tokens: Sequence[bytes]) -> set[int]:
 def total_bytes(tokens: Sequence[bytes]) -> int:
     """Of all tokens together."""
     return tokens.length * len(tokens) if isinstance(tokens, TokenBlock) else sum(map(len, tokens))
+
+
+def turns(tokens: Sequence[bytes]) -> np.ndarray:
+    """A number below 2³² for each token, by its last four bytes: as good as drawn, another in each process, the same
+    whenever the token comes."""
+    tails = tokens.tails() if isinstance(tokens, TokenBlock) else b"".join([tail_of(token) for token in tokens])
+    return turns_of(np.frombuffer(tails, "<u4"))
+
+
+def turn_of(token: bytes) -> int:
+    """The same of one token."""
+    return int.from_bytes(tail_of(token), "little") * _SCATTER & 0xFFFFFFFF
+
+
+def turns_of(tails: np.ndarray) -> np.ndarray:
+    """The same of tokens that end so."""
+    found: np.ndarray = tails * np.uint32(_SCATTER)
+    return found
+
+
+def tail_of(token: bytes) -> bytes:
+    """Its last four bytes; of a shorter one, what there is behind zeros."""
+    return token[-TAIL_BYTES:].rjust(TAIL_BYTES, b"\0")

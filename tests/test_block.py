@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.block import FEWEST, TokenBlock, all_distinct, block_of, lengths, total_bytes
+from stream.block import (
+    FEWEST,
+    TokenBlock,
+    all_distinct,
+    block_of,
+    lengths,
+    total_bytes,
+    turn_of,
+    turns,
+)
 from stream.pushkit.client import encode_body
 
 _PLAIN = [chr(code) for code in range(0x20, 0x7F) if chr(code) not in '"\\']
@@ -101,3 +110,12 @@ def test_no_token_is_shown_by_its_repr() -> None:
     """Logs may show a block."""
     block = side_by_side((b"secret-token-0001",) * 40)
     assert repr(block) == "TokenBlock(40 tokens of 17 bytes)"
+
+
+@given(st.one_of(equally_long(), st.lists(st.binary(max_size=12), max_size=20).map(tuple)))
+def test_a_tokens_turn_is_the_same_however_it_is_asked_for(tokens: tuple[bytes, ...]) -> None:
+    """One by one, with others, or in a block."""
+    each = [turn_of(token) for token in tokens]
+    assert turns(tokens).tolist() == each
+    if len(tokens) >= FEWEST and (block := side_by_side(tokens)) is not None:
+        assert turns(block).tolist() == each

@@ -46,6 +46,8 @@ METRICS: Final = (
     Meaning("unpush_standing_partitions", "gauge", "Partitions that stand still; /readyz says why.", ("topic",)),
     Meaning("unpush_dead_letters", "counter", "Bad records written to the dead-letter topic.", ("topic", "reason")),
     Meaning("unpush_partitioners_differ", "gauge", "1 while sends and violations are partitioned differently."),
+    Meaning("unpush_slots_sampled", "counter", "Slots (app, token, notifyId) looked at for reuse, a sample.", ("app",)),
+    Meaning("unpush_slots_reused", "counter", "Times one of them was given to another message.", ("app",)),
     Meaning("unpush_results", "counter", "Results delivered and marked.", ("outcome", "severity")),
     Meaning("unpush_devices", "counter", "Distinct tokens called: revoked, rejected, failed.", ("app", "ending")),
     Meaning("unpush_deliveries_refused", "counter", "Results that Kafka did not take at once; each is tried again."),

@@ -19,6 +19,7 @@ from stream.service.restoring import Restore
 from stream.service.story import Service
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.apps import App
+from stream.work.reuse import Standing
 
 TOPIC_WORDS: Final = {Topic.SENDS: "sends", Topic.VIOLATIONS: "violations", Topic.RESULTS: "results"}
 
@@ -68,6 +69,8 @@ class Gauges:
             )
         for client_id, why in service.calls.stopped_apps().items():
             yield Note("app_waits", f"app {client_id} makes no calls: {why}")
+        for client_id, standing in service.sampling.reusing.items():
+            yield Note("notify_id_reused", _reused(client_id, standing))
         if service.chores.disagreement is not None:
             yield Note("partitioners_differ", service.chores.disagreement)
         for topic, seen in self.restoring().items():
@@ -113,7 +116,15 @@ class Gauges:
             "unpush_standing_partitions": {(names[topic],): standing[topic] for topic in Topic},
             "unpush_dead_letters": self._dead_letters(),
             "unpush_partitioners_differ": {(): float(self._service.chores.disagreement is not None)},
+            **self._figures_of_sampling(),
             **self._figures_of_restoring(),
+        }
+
+    def _figures_of_sampling(self) -> Figures:
+        apps = self._service.sampling.apps
+        return {
+            "unpush_slots_sampled": {(name,): standing.looked_at for name, standing in apps.items()},
+            "unpush_slots_reused": {(name,): standing.reused for name, standing in apps.items()},
         }
 
     def _figures_of_restoring(self) -> Figures:
@@ -221,6 +232,15 @@ class Gauges:
             return None
         clock = self._service.clock
         return clock.now_ms() - int(1000 * (clock.monotonic_s() - app.paused_since_s))
+
+
+def _reused(client_id: str, standing: Standing) -> str:
+    seen = standing.latest
+    example = f", the last notifyId {seen.notify_id} for messages {seen.first} and {seen.second}" if seen else ""
+    return (
+        f"app {client_id} gives one notifyId to several messages: of {standing.looked_at} sampled slots "
+        f"{standing.reused} times{example}; a revoke of one may take away another"
+    )
 
 
 def _told(seen: Restore) -> str:

@@ -32,7 +32,7 @@ from stream.state.records import pack_event
 from stream.state.shard import Shard, StoredSend
 from stream.state.store import Put
 from stream.wire.dead_letters import BadShare, headers
-from stream.wire.looks import records_of
+from stream.wire.looks import Records, records_of
 from stream.wire.partitioners import ENOUGH_KEYS, WINDOW_KEYS, Agreement
 from stream.wire.wire import Wire
 from stream.work.judgement import Event, Trace, needless
@@ -77,8 +77,10 @@ class Intake:
         max_bad_share: float,
         by_time: bool,
         now_ms: Callable[[], int],
+        sampled: Callable[[Records, Sequence[bytes]], None],
     ) -> None:
-        """``by_time``: the sends' record times are the broker's."""
+        """``by_time``: the sends' record times are the broker's. ``sampled``: is shown each run of sends, perhaps more
+        than once, and the digests of their messageIds."""
         self.shards = shards
         self.agreement = {Topic.SENDS: Agreement(), Topic.VIOLATIONS: Agreement()}
         self.stored = dict.fromkeys(Topic, 0)
@@ -90,6 +92,7 @@ class Intake:
         self._partitions = partitions
         self._observing = threading.Lock()
         self._to_loop = to_loop
+        self._sampled = sampled
         self._letters = Letters(to_loop.letter, shards)
         self._dry = dry
         self._since_ms = since_ms
@@ -139,6 +142,7 @@ class Intake:
             return
         self._observe(Topic.SENDS, shard, cast("list[bytes]", names))
         digests = list(map(keys.digest_of, cast("list[bytes]", names)))
+        self._sampled(records, digests)  # now, while the processor has them at hand
         batch = Batch(_offsets(messages), _times(messages, self._by_time), b"".join(digests), records)
         self._store_sends(shard, digests, batch, (start, end))
 
@@ -152,7 +156,7 @@ class Intake:
 
     def _store_sends(self, shard: Shard, digests: list[bytes], batch: Batch, span: tuple[int, int]) -> None:
         buckets = _buckets(shard, batch.times)
-        some = list(parts(buckets, batch.offsets, batch.digests, span, int(batch.records.sizes.sum())))
+        some = list(parts(buckets, batch.offsets, batch.digests, span, int(batch.records.ends[-1])))
 
         def write() -> int:  # each pack is copied into RocksDB's batch while the processor still has it at hand
             return shard.add(Topic.SENDS, [span], sends_as_puts(shard.number, buckets, batch), some)

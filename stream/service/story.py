@@ -46,6 +46,7 @@ from stream.service.keys import Keys
 from stream.service.outbox import Outbox
 from stream.service.pace import GivingWay
 from stream.service.restoring import Restoring
+from stream.service.sampling import Sampling
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
 from stream.service.standstill import Standstill
@@ -85,6 +86,7 @@ class Service:
         retention_ms = int(settings.store.retention_s * 1000)
         self.keys = Keys(settings.push_kit, self.clock)
         self.wire = Wire(settings.avro.write_format, registry_of(settings))
+        self.sampling = Sampling(self.wire, retention_ms, self.clock.now_ms)
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
         self._spans_ms = retention_ms, bucket_ms
         self._to_close = contextlib.AsyncExitStack()
@@ -191,6 +193,7 @@ class Service:
             by_time=bool(self.world.log_append_time[self.names[Topic.SENDS]]),
             max_bad_share=self.settings.dead_letters.max_bad_share,
             now_ms=self.clock.now_ms,
+            sampled=self.sampling.look,
         )
 
     def _topics(self) -> Topics:

@@ -73,9 +73,9 @@ def sends_as_puts(shard: int, buckets: int | Sequence[int], batch: Batch) -> Ite
 
 def packs(shard: int, bucket: int, batch: Batch) -> Iterator[Put]:
     """A batch of one bucket as the store keeps it."""
-    rows, (values, sizes, joined) = _rows(batch), batch.records
+    rows, (values, _, ends, joined, _) = _rows(batch), batch.records
     table, small, large = rows.tobytes(), keys.head(b"S", shard, bucket), keys.head(b"L", shard, bucket)
-    size = int(sizes.sum())
+    size = int(ends[-1])
     cuts = _cuts(rows["offset"], size)
     starts = [*rows["start"][cuts[:-1]].tolist(), size]
     for (at, end), (first, last) in zip(pairwise(cuts), pairwise(starts), strict=True):
@@ -135,12 +135,12 @@ class Finder:
 
 
 def _rows(batch: Batch) -> np.ndarray:
-    sizes = batch.records.sizes
+    sizes, ends = batch.records.sizes, batch.records.ends
     rows = np.empty(len(sizes), dtype=_ROWS)
     rows["offset"] = numbers(batch.offsets)
     rows["time"] = batch.times
     rows["digest"] = np.frombuffer(batch.digests, dtype=">u8")
-    rows["start"] = sizes.cumsum() - sizes
+    rows["start"] = ends - sizes
     return rows
 
 

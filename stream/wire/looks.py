@@ -26,6 +26,11 @@ _TABLED_KEY_BYTES: Final = 1_024
 _SMALL_BYTES: Final = 4_096
 """On average: larger records cost more to be copied together than to be looked at one by one."""
 
+_TAIL_BYTES: Final = 8
+_LAST_FIVE: Final = np.uint64(24)
+_NO_END: Final = np.uint64(1 << 32)
+"""A list of tokens ends with one byte of 0, so that no tail is as great."""
+
 _NEVER: Final = b"\xff"
 """No record that we read begins so: what stands for a key of no bytes."""
 
@@ -39,15 +44,31 @@ class Records(NamedTuple):
     values: Sequence[bytes]
     sizes: np.ndarray
     """In bytes, of each."""
+    ends: np.ndarray
+    """Where each ends, if they lie side by side."""
     joined: bytes
     """All of them, where they are small: then one look is enough, and one copy. Else nothing."""
+    tails: np.ndarray | None
+    """Then too, of each the last five bytes as a number: read while the processor has just written them."""
 
 
 def records_of(values: Sequence[bytes]) -> Records:
     """Raises TypeError for a null."""
     sizes = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
-    small = sizes.sum() <= _SMALL_BYTES * len(values)
-    return Records(values, sizes, b"".join(values) if small else b"")
+    ends = sizes.cumsum()
+    small = not values or ends[-1] <= _SMALL_BYTES * len(values)
+    joined = b"".join(values) if small else b""
+    return Records(values, sizes, ends, joined, _tails(joined, ends))
+
+
+def _tails(joined: bytes, ends: np.ndarray) -> np.ndarray | None:
+    """Of a record of fewer bytes they begin in the one before."""
+    if not joined or ends[0] < _TAIL_BYTES:
+        return None
+    everywhere = np.ndarray(len(joined) - _TAIL_BYTES + 1, "<u8", joined, strides=(1,))
+    tails: np.ndarray = everywhere[ends - _TAIL_BYTES]
+    tails >>= _LAST_FIVE
+    return tails
 
 
 class Looks:
@@ -102,14 +123,15 @@ def _alike(beginnings: Beginnings, keys: Sequence[bytes], records: Records) -> b
 
     Raises TypeError, IndexError as the look at each does. False says nothing.
     """
-    length, ends = len(keys[0]), records.sizes.cumsum()
+    length, ends = len(keys[0]), records.ends
     start = beginnings[length]
     width = len(start) + length
     if set(map(len, keys)) != {length} or records.sizes.min() <= width:  # too short: it would go on in the next record
         return False
+    assert records.tails is not None
     everywhere = np.ndarray(len(records.joined) - width + 1, f"V{width}", records.joined, strides=(1,))
-    seen, last_bytes = everywhere[ends - records.sizes], np.frombuffer(records.joined, np.uint8)[ends - 1]
-    return seen.tobytes() == start + start.join(keys) and not last_bytes.any()
+    seen, ended = everywhere[ends - records.sizes], records.tails.max() < _NO_END
+    return seen.tobytes() == start + start.join(keys) and bool(ended)
 
 
 def _beginnings(head: bytes) -> Beginnings:

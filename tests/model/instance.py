@@ -132,6 +132,7 @@ class Instance:
             max_bad_share=0.5,
             by_time=True,
             now_ms=log.clock.now_ms,
+            sampled=lambda records, digests: None,
         )
         work = [self.outbox.run(), *(self.calls.work() for _ in range(SETTINGS.max_in_flight))]
         self._tasks = [self.loop.create_task(each) for each in work]

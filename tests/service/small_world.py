@@ -30,6 +30,7 @@ from stream.service.desk import Desk
 from stream.service.intake import Intake, ToLoop
 from stream.service.ledger import entries
 from stream.service.outbox import Letter, Outbox, Written
+from stream.service.sampling import Sampling
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
 from stream.service.ways import Ways
@@ -159,6 +160,7 @@ class SmallWorld:
         def soon(call: Callable[..., None]) -> Callable[..., None]:
             return lambda number, came: self.loop.append(lambda: call(number, came, self.clock.monotonic_s()))
 
+        self.sampling = Sampling(self.wire, RETENTION_MS, self.clock.now_ms)
         to_loop = ToLoop(soon(self.desk.events_came), soon(self.desk.sends_came), self.mailbox.dead_letter)
         return Intake(
             {},
@@ -171,6 +173,7 @@ class SmallWorld:
             max_bad_share=0.5,
             by_time=True,
             now_ms=self.clock.now_ms,
+            sampled=self.sampling.look,
         )
 
     def restart(self, *, keep: bool) -> None:
