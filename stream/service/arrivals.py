@@ -192,6 +192,7 @@ class Arrivals:
         numbers = {shard.number for shard in going}
         for shard in going:
             shard.leaving = True
+        self._calls.set_share(self._share_of(len(self._intake.shards) - len(going)))  # before another is given them
         self._calls.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers)
         await self._calls.landed(
             lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers, self._loop.time() + CALLS_WAIT_S
@@ -199,8 +200,12 @@ class Arrivals:
         await self._outbox.flush(self._loop.time() + RESULTS_WAIT_S)
 
     def _share(self) -> None:
-        share = len(self._intake.shards) / max(1, self._topics.partitions)
-        self._loop.call_soon_threadsafe(self._calls.set_share, share)
+        self._loop.call_soon_threadsafe(self._calls.set_share, self._share_of(len(self._intake.shards)))
+
+    def _share_of(self, shards: int) -> float:
+        """The part of the limits that comes with so many shards: all parts together are never more than the whole,
+        since a shard has left one instance before it comes to another."""
+        return shards / max(1, self._topics.partitions)
 
     # --- offsets for lag tools
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from math import isfinite
 from random import Random
 from typing import Final, Protocol
 
@@ -71,6 +72,7 @@ class Calls:
         self.in_flight: set[Parcel] = set()
         self.share = 1.0
         """The part of all shards that this instance owns; limits are shared out by it."""
+        self._share_since_s = clock.monotonic_s()
         self._settings = settings
         self._gateway = gateway
         self._clock = clock
@@ -187,13 +189,15 @@ class Calls:
         held = None if self._gateway is None else paused or self._keyless(client_id)
         if held is not None:
             log.warning("app_waits", client_id=client_id, why=held)
-        return App(client_id, own.devices_per_second * self.share, self._clock.monotonic_s(), held)
+        return App(client_id, own.devices_per_second * self.share, self._share_since_s, held, self.share)
 
     def set_share(self, share: float) -> None:
         """The part of all shards that this instance owns now."""
-        self.share = share
+        if share == self.share:
+            return
+        self.share, self._share_since_s = share, self._clock.monotonic_s()
         for client_id, app in self.apps.items():
-            app.bucket.set_rate(self._settings.app(client_id).devices_per_second * share, self._clock.monotonic_s())
+            app.bucket.set_rate(self._settings.app(client_id).devices_per_second * share, self._share_since_s, share)
         self._wake_one()
 
     def mended(self, has: Callable[[str], bool]) -> None:
@@ -276,6 +280,7 @@ class Calls:
             self.in_flight.discard(parcel)
             self._landing.set()
         parcel.attempts += reply.calls - 1
+        app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
         if parcel in self._severities:
             self._replies.sort(parcel, app, reply)
 
@@ -294,7 +299,8 @@ class Calls:
     def _set_timer(self, now_s: float) -> None:
         """Wake a worker when the next retry is due or the next app may call; one that waits for its own calls to come
         back is gone on with by the worker that hears of it."""
-        times = [wait_s for app in self._lanes.apps() if (wait_s := self.app(app).wait_s(now_s))]
+        waits_s = (self.app(app).wait_s(now_s) for app in self._lanes.apps())
+        times = [wait_s for wait_s in waits_s if wait_s and isfinite(wait_s)]
         if (due_s := self._due.next_s()) is not None:
             times.append(due_s - now_s)
         if self._timer is not None:

@@ -138,6 +138,7 @@ class Service:
             keyless=self.keys.keyless,
             shares=settings.lanes.shares,
         )
+        self.calls.set_share(0.0)  # until shards come
 
     def _wire_readers(self, retention_ms: int, bucket_ms: int) -> None:
         shards: dict[int, Shard] = {}

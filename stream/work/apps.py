@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from stream.model import MAX_CALL_TOKENS
-from stream.work.limits import DeviceBucket, largest_call
+from stream.work.limits import DeviceBucket
 
 PROBE_FIRST_S: Final = 2.0
 PROBE_LONGEST_S: Final = 60.0
@@ -43,9 +43,12 @@ class App:
         "_unanswered",
     )
 
-    def __init__(self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None) -> None:
+    def __init__(
+        self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None, share: float = 1.0
+    ) -> None:
+        """The first two as of ``DeviceBucket``, and ``share``."""
         self.client_id = client_id
-        self.bucket = DeviceBucket(devices_per_s, now_s)
+        self.bucket = DeviceBucket(devices_per_s, now_s, share)
         self.held = held
         """Why the settings let it make no call; None: they do."""
         self.token_limit = MAX_CALL_TOKENS
@@ -69,7 +72,7 @@ class App:
     @property
     def largest_call(self) -> int:
         """Tokens in one call, at most, as this app stands."""
-        return largest_call(self.bucket.devices_per_s, self.token_limit)
+        return min(self.bucket.largest_call, self.token_limit)
 
     def wait_s(self, now_s: float) -> float | None:
         """How long until a call may leave: 0 now, None: not by the passing of time."""

@@ -105,3 +105,29 @@ async def test_results_that_find_no_broker_hold_shards_up_for_seconds_only() -> 
     began_s = time.monotonic()
     await asyncio.to_thread(coming.returning)
     assert OWN_RESULTS_WAIT_S <= time.monotonic() - began_s < OWN_RESULTS_WAIT_S + 5
+
+
+async def test_a_share_is_given_up_before_its_shards_can_come_to_another() -> None:
+    """Limits are kept over all instances together: from the moment a shard begins to leave nothing is drawn for it,
+    however long its calls in flight are waited for; another may have it only when ``leave`` returns."""
+    coming, heard = arrivals(OnTheirWay(looks=0)), list[Any]()
+    room = cast(Any, coming)
+
+    async def landed(*_: Any) -> None:
+        heard.append("waits for calls")
+        await asyncio.sleep(0.05)
+
+    async def flush(_: float) -> None:
+        heard.append("results")
+
+    room._calls = SimpleNamespace(set_share=heard.append, take_back=lambda _: [], landed=landed, forsake=lambda _: None)
+    room._outbox, room._desk = SimpleNamespace(flush=flush), SimpleNamespace(shard_went=lambda _: None)
+    room._intake = SimpleNamespace(shards={number: Shard(number) for number in range(3)})
+    await asyncio.to_thread(coming.leave, [0, 2])
+    heard.append("left")
+    await asyncio.sleep(0)
+    assert heard[:3] == [0.25, "waits for calls", "results"]
+    assert {each for each in heard if isinstance(each, float)} == {0.25}
+    coming.lost([1])
+    await asyncio.sleep(0)
+    assert heard[-1] == 0.0

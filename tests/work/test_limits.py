@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.work.limits import DEPTH_S, DeviceBucket, largest_call
+from stream.work.limits import DEPTH_S, DeviceBucket
 
 
 class Left(NamedTuple):
@@ -72,17 +73,19 @@ def test_nor_when_the_share_changes(rate: float, todo: list[tuple[float, int]], 
 
 
 def test_a_new_bucket_starts_empty() -> None:
-    """Instances that come and go give no gifts."""
-    assert DeviceBucket(100, 5.0).wait_s(5.0) == pytest.approx(DEPTH_S)
+    """Instances that come and go give no gifts: whoever had the share may have called a moment ago."""
+    assert DeviceBucket(100, 5.0).wait_s(5.0) == pytest.approx(1.0)
+    assert DeviceBucket(1_000, 5.0, share=1 / 3).wait_s(5.0) == pytest.approx(0.363, abs=0.01)
 
 
 @given(rates, st.integers(1, 1_000))
 def test_a_call_waits_no_longer_than_it_must(rate: float, devices: int) -> None:
     """After the debt is paid the next leaves at once: full use of the share."""
     bucket = DeviceBucket(rate, 0.0)
-    bucket.take(devices, DEPTH_S)
-    assert bucket.wait_s(DEPTH_S) == pytest.approx(devices / rate)
-    assert bucket.wait_s(DEPTH_S + devices / rate + 1e-6) == 0
+    empty_s = bucket.wait_s(0.0)
+    bucket.take(devices, empty_s)
+    assert bucket.wait_s(empty_s) == pytest.approx(devices / rate)
+    assert bucket.wait_s(empty_s + devices / rate + 1e-6) == 0
 
 
 def test_a_new_share_begins_with_nothing_saved_up() -> None:
@@ -100,7 +103,8 @@ def test_no_rate_is_no_limit() -> None:
         assert bucket.wait_s(1.0) == 0
         bucket.take(1_000, 1.0)
     bucket.set_rate(10, 1.0)
-    assert bucket.wait_s(1.0) == 0
+    assert bucket.wait_s(1.0) == pytest.approx(1.0)
+    assert DeviceBucket(0, 0.0).largest_call == 1_000
 
 
 def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:
@@ -114,5 +118,13 @@ def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:
 
 def test_no_call_is_larger_than_one_second_of_the_share() -> None:
     """No call is larger than one second of this instance's share (at least one token)."""
-    assert [largest_call(rate, 1_000) for rate in (0, 0.2, 1.9, 250, 5_000)] == [1_000, 1, 1, 250, 1_000]
-    assert largest_call(0, 100) == 100
+    assert [DeviceBucket(rate, 0.0).largest_call for rate in (0.2, 1.9, 250, 5_000)] == [1, 1, 250, 1_000]
+    assert [DeviceBucket(rate / 4, 0.0, 0.25).largest_call for rate in (2, 250, 2_000, 100_000)] == [1, 62, 265, 1_000]
+
+
+def test_a_share_of_nothing_lets_nothing_through() -> None:
+    """An instance whose shards have all gone makes no call, limit or not."""
+    for rate in (0, 100):
+        bucket = DeviceBucket(rate, 0.0)
+        bucket.set_rate(0, 1.0, share=0.0)
+        assert bucket.wait_s(1_000.0) == inf
