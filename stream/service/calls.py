@@ -1,9 +1,9 @@
 """Calls: parcels wait in lanes, leave within limits, and come back as one of three endings for each token.
 
-Promised: never more calls in flight than ``max_in_flight``, never more devices a second of an app than its share, the
-most severe first; a parcel leaves this room by ``end`` exactly once (or is taken back, or cut into pieces that do). A
-call is tried again by due time and blocks nobody. Not promised: that a call whose answer was lost had no effect;
-revoking twice is harmless.
+Promised: never more calls in flight than ``max_in_flight``, of one app than ``max_in_flight_per_app`` but for what is
+CRITICAL; never more devices a second of an app than its share; the most severe first; a parcel leaves this room by
+``end`` exactly once (or is taken back, or cut into pieces that do). A call is tried again by due time and blocks
+nobody. Not promised: that a call whose answer was lost had no effect; revoking twice is harmless.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stream.pushkit.reply import Reply
 from stream.service.clock import Clock
 from stream.service.replies import Replies
 from stream.settings import PushKitSettings
-from stream.work.apps import App
+from stream.work.apps import App, most_of_one_app
 from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
 from stream.work.lanes import Lanes
@@ -36,6 +36,10 @@ app ever has."""
 
 HEAVY_TOKENS: Final = 64_000
 """An app that may not call now is planned no further with so many tokens waiting: they are held in memory."""
+
+MOST_TOKENS: Final = 256_000
+"""Nor is any app: an app that has all the calls in flight that it may keeps nobody else from being planned, so that
+nothing but this bounds it."""
 
 FEW: Final = 128
 """With fewer parcels a lane runs low."""
@@ -81,8 +85,9 @@ class Calls:
         self._wanted = wanted
         self._keyless = keyless
         self._lanes = Lanes(shares)
+        self._most_of_one = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
         self._due: Due[Parcel] = Due()
-        self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS)
+        self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS, MOST_TOKENS)
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -152,7 +157,7 @@ class Calls:
 
     def ready(self, severity: Severity) -> int:
         """Parcels of this severity that could be called now."""
-        return self._lanes.ready(severity, self._allowed()) if self._lanes.depth(severity) else 0
+        return self._lanes.ready(severity, self._bounded(self._allowed())) if self._lanes.depth(severity) else 0
 
     def has_room(self, app: str, severity: Severity) -> bool:
         """Whether more should be planned for an app in a lane: it has not enough under way there."""
@@ -227,7 +232,8 @@ class Calls:
                 self._lanes.put(due, self._severities[due])
         parcel = None
         if self._lanes.size and not self._stopping:
-            parcel = self._lanes.next(self._allowed(), self._least())
+            allowed = self._allowed()
+            parcel = self._lanes.next(self._bounded(allowed), self._least(), urgently=allowed)
         if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)
         return parcel
@@ -243,6 +249,10 @@ class Calls:
         now_s, most = self._clock.monotonic_s(), self._settings.max_in_flight
         failing = sum(app.in_flight for app in self.apps.values() if app.failing)
         return lambda app: self.app(app).may_call(now_s, most, failing)
+
+    def _bounded(self, allowed: Callable[[str], bool]) -> Callable[[str], bool]:
+        """Of these, those that have fewer calls in flight than one app may."""
+        return lambda app: self.app(app).in_flight < self._most_of_one and allowed(app)
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")

@@ -108,6 +108,7 @@ class PushKitSettings:
     paused: bool
     key_file: Path | None
     apps: Mapping[str, AppSettings]
+    max_in_flight_per_app: int = 0
 
     def app(self, client_id: str) -> AppSettings:
         """What counts for an app, listed or not: its own values, else those of ``[push_kit]``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Final
 
 from stream.model import MAX_CALL_TOKENS
@@ -15,6 +16,9 @@ FAILING_AFTER: Final = 8
 FAILING_SHARE: Final = 4
 """An app whose calls get nowhere may have one in so many of all calls in flight, and all such apps together two: slow
 failures of some must leave room for the others."""
+APP_SHARE: Final = 0.75
+"""Where the settings do not say it, one app may have so much of all calls in flight: however slow its answers are, the
+others find room."""
 REFUSED_IN_A_ROW: Final = 200
 """So many tokens refused and none accepted is a wrong setting, not bad tokens (contract, promise 4)."""
 
@@ -138,3 +142,8 @@ class App:
     def cool(self, until_s: float) -> None:
         """Flow control: no call before that time."""
         self.cooling_until_s = max(self.cooling_until_s, until_s)
+
+
+def most_of_one_app(max_in_flight: int, per_app: int) -> int:
+    """How many calls one app may have in flight, where ``per_app`` is what the settings say, 0: nothing."""
+    return min(max_in_flight, per_app or max(1, ceil(APP_SHARE * max_in_flight)))

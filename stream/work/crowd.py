@@ -40,24 +40,27 @@ class Bound:
 class Crowd:
     """Parcels and their tokens."""
 
-    __slots__ = ("_parcels", "_tokens")
+    __slots__ = ("_all_tokens", "_parcels", "_tokens")
 
-    def __init__(self, most_parcels: int, most_tokens: int) -> None:
-        self._parcels, self._tokens = Bound(most_parcels), Bound(most_tokens)
+    def __init__(self, most_parcels: int, heavy_tokens: int, most_tokens: int) -> None:
+        """``heavy_tokens``: enough for an app that may not call now, ``most_tokens``: for any."""
+        self._parcels, self._tokens, self._all_tokens = Bound(most_parcels), Bound(heavy_tokens), Bound(most_tokens)
 
     def came(self, app: str, severity: Severity, tokens: int) -> None:
         """A parcel is planned."""
         self._parcels.add((app, severity), 1)
         self._tokens.add((app, severity), tokens)
+        self._all_tokens.add((app, severity), tokens)
 
     def went(self, app: str, severity: Severity, tokens: int) -> None:
         """It has ended, or is taken back."""
         self._parcels.add((app, severity), -1)
         self._tokens.add((app, severity), -tokens)
+        self._all_tokens.add((app, severity), -tokens)
 
     def crowded(self, app: str, severity: Severity) -> bool:
-        """Whether there are enough parcels, whatever the app may do now."""
-        return self._parcels.reached((app, severity))
+        """Whether there are enough parcels or tokens, whatever the app may do now."""
+        return self._parcels.reached((app, severity)) or self._all_tokens.reached((app, severity))
 
     def heavy(self, app: str, severity: Severity) -> bool:
         """Whether there are so many tokens that no more should be planned for an app that may not call now."""

@@ -72,10 +72,12 @@ class Lanes:
         heapq.heappush(lane.apps[app], (age, next(self._turn), parcel))
         self.size += 1
 
-    def next(self, allowed: Allowed, least: Severity = Severity.LOW) -> Parcel | None:
-        """The next parcel to call, of ``least`` severity, among the apps that are ``allowed`` to, or None."""
+    def next(self, allowed: Allowed, least: Severity = Severity.LOW, urgently: Allowed | None = None) -> Parcel | None:
+        """The next parcel to call, of ``least`` severity, among the apps that are ``allowed`` to, or None;
+        ``urgently``: those that may call for what is CRITICAL, where these are more."""
+        critical = self._lanes[Severity.CRITICAL]
         for lane in self._in_turn(least):
-            if (parcel := lane.next(allowed)) is not None:
+            if (parcel := lane.next(urgently if urgently and lane is critical else allowed)) is not None:
                 self.size -= 1
                 self._account(lane)
                 return parcel

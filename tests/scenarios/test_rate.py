@@ -3,9 +3,11 @@ move."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from itertools import chain
+from typing import Self
 
 import pytest
 
@@ -71,13 +73,40 @@ def quiet(town: Town, *instances: Instance) -> tuple[int, int]:
     return start_ns, time.monotonic_ns()
 
 
-def check(calls: list[Call], spans: list[tuple[int, int]], one_call: int) -> None:
+class Watch:
+    """How long the machine let nobody run: so much later than it left a call may have been seen by Push Kit."""
+
+    def __init__(self) -> None:
+        self.stood_s = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.is_set():
+            before_s = time.monotonic()
+            time.sleep(0.005)
+            self.stood_s = max(self.stood_s, time.monotonic() - before_s - 0.005)
+
+
+def check(calls: list[Call], spans: list[tuple[int, int]], one_call: int, stood_s: float) -> None:
     """At least 95 % in each of those times, but for the call that one of them begins or ends in; never above 105 % and
-    one call, at any time."""
-    assert worst_second(calls) <= 1.05 * RATE + min(MAX_CALL_TOKENS, RATE)
+    one call, at any time. Where the machine stood still, what left in that time came with what left after it."""
+    told = (
+        f"worst second {worst_second(calls)}, spans {[round(between(calls, *span)) for span in spans]}, {stood_s=:.3f}"
+    )
+    print(told)
+    assert worst_second(calls) <= (1.05 + stood_s) * RATE + min(MAX_CALL_TOKENS, RATE), told
     for span in spans:
         seconds = (span[1] - span[0]) / 1e9
-        assert between(calls, *span) >= 0.95 * RATE - one_call / seconds, (between(calls, *span), span)
+        assert between(calls, *span) >= 0.95 * RATE - one_call / seconds, told
 
 
 @pytest.mark.timeout(400)
@@ -86,8 +115,9 @@ def test_alone_it_uses_its_rate_and_never_more(make_town: MakeTown, tokens: int)
     """Throughput at a set device rate at least 95 % of it, no second above 105 % and one call."""
     town = make_town(partitions=PARTITIONS)
     backlog(town, int(RATE * (STAYS_S + 6)), tokens)
-    span = quiet(town, town.run(**OWN))
-    check(town.push_kit.book().calls, [span], tokens)
+    with Watch() as watch:
+        span = quiet(town, town.run(**OWN))
+    check(town.push_kit.book().calls, [span], tokens, watch.stood_s)
 
 
 @pytest.mark.timeout(400)
@@ -96,13 +126,14 @@ def test_three_keep_one_rate_while_one_joins_and_one_dies(make_town: MakeTown, t
     """The same over all running instances together, at each division of the shards, and never more in between."""
     town = make_town(partitions=PARTITIONS)
     backlog(town, int(RATE * (3 * STAYS_S + 20)), tokens)
-    one, other = town.run("a", **OWN, **DEFAULT_SESSION), town.run("b", **OWN, **DEFAULT_SESSION)
-    spans = [quiet(town, one, other)]
-    third = town.run("c", **OWN, **DEFAULT_SESSION)
-    spans.append(quiet(town, one, other, third))
-    one.kill()
-    spans.append(quiet(town, other, third))
+    with Watch() as watch:
+        one, other = town.run("a", **OWN, **DEFAULT_SESSION), town.run("b", **OWN, **DEFAULT_SESSION)
+        spans = [quiet(town, one, other)]
+        third = town.run("c", **OWN, **DEFAULT_SESSION)
+        spans.append(quiet(town, one, other, third))
+        one.kill()
+        spans.append(quiet(town, other, third))
     calls = town.push_kit.book().calls
-    check(calls, spans, tokens)
+    check(calls, spans, tokens, watch.stood_s)
     if FULL:
         assert between(calls, spans[0][0], spans[-1][1]) >= 0.95 * RATE, "the moves included"

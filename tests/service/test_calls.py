@@ -484,7 +484,7 @@ async def test_an_app_that_comes_back_has_all_calls_in_flight_again(clock: Turne
     office.may_answer.clear()
     office.put(*(some(f"again-{n}") for n in range(100)))
     await office.turn()
-    assert office.flying == 7
+    assert office.flying == 6, "three quarters of all"
     await close(office)
 
 
@@ -602,3 +602,36 @@ async def test_an_app_with_enough_under_way_is_crowded_until_half_of_it_has_ende
     assert (office.calls.has_room("app", Severity.MEDIUM), office.calls.has_room("app", Severity.HIGH)) == (True, False)
     office.may_answer.set()
     await office.turn()
+
+
+async def test_however_slow_one_app_answers_a_quarter_of_all_calls_in_flight_is_for_the_others(
+    clock: TurnedClock,
+) -> None:
+    """Calls in flight are bounded for the process and per app; but what is CRITICAL goes also where its app has all
+    that it may."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=8))
+    office.may_answer.clear()
+    office.put(*(some(f"s{n}", app="slow") for n in range(100)), severity=Severity.HIGH)
+    await office.turn()
+    assert office.flying == 6
+    office.put(some("g", app="good"), severity=Severity.LOW)
+    await office.turn()
+    assert [each.client_id for _, each in office.left] == ["slow"] * 6 + ["good"]
+    office.put(some("s", app="slow"), severity=Severity.CRITICAL)
+    await office.turn()
+    assert list(office.left[-1][1].tokens) == [b"s"]
+    office.may_answer.set()
+    await office.turn(1.0)
+    assert len(office.ended) == 102
+    await close(office)
+
+
+async def test_what_one_app_may_have_in_flight_is_a_setting(clock: TurnedClock) -> None:
+    """``max_in_flight_per_app``."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=8, max_in_flight_per_app=2))
+    office.may_answer.clear()
+    for app in "abc":
+        office.put(*(some(f"{app}{n}", app=app) for n in range(10)))
+    await office.turn()
+    assert sorted(each.client_id or "" for _, each in office.left) == sorted("aabbcc")
+    await close(office)
