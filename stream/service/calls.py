@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from stream.model import Outcome, Severity
+from stream.model import Outcome, RejectedToken, Severity
 from stream.pushkit.client import encode_body
 from stream.pushkit.reply import Reply
 from stream.service.clock import Clock
@@ -27,7 +27,8 @@ from stream.work.apps import App, most_of_one_app
 from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
 from stream.work.lanes import Lanes
-from stream.work.packing import Parcel, cut
+from stream.work.packing import Parcel, apart, cut
+from stream.work.refused import Refused
 from stream.work.retry import Due
 
 CROWDED: Final = 16
@@ -87,6 +88,7 @@ class Calls:
         self._lanes = Lanes(shares)
         self._most_of_one = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
         self._due: Due[Parcel] = Due()
+        self._refused = Refused()
         self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS, MOST_TOKENS)
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -129,8 +131,26 @@ class Calls:
 
     def finish(self, parcel: Parcel, ending: Ending) -> None:
         """The parcel has reached its end."""
+        if ending.rejected:
+            self._refused.add(parcel, ending.rejected)
         self._leave(parcel)
         self._end(parcel, ending)
+
+    def _without_known(self, parcel: Parcel, known: tuple[RejectedToken, ...]) -> None:
+        """End what was refused before under its violation, without a call; the rest waits for its call anew."""
+        if not self._wanted(parcel):
+            self._leave(parcel)
+            return
+        severity = self._severities[parcel]
+        reasons = {each.token.encode(): each for each in known}
+        bad, rest = apart(parcel, list(reasons))
+        self._replaced(parcel, bad + rest)
+        self._leave(parcel)
+        for piece in bad:
+            rejected = tuple(reasons[token] for token in piece.tokens)
+            self._end(piece, Ending(Outcome.FAILED, rejected=rejected, detail="refused before"))
+        for piece in rest:
+            self.call(piece, severity)
 
     def take_back(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
         """Parcels that wait (for a call or a retry) and are no longer to be called."""
@@ -268,7 +288,10 @@ class Calls:
             await self._call(self._gateway, parcel, app, body)
 
     def _body(self, parcel: Parcel, app: App) -> bytes | memoryview | None:
-        """The request's body; None where the parcel is too large for one call and was cut."""
+        """The request's body; None where the parcel is not to be called as it is, and was cut."""
+        if known := self._refused.of(parcel):
+            self._without_known(parcel, known)
+            return None
         if len(parcel.tokens) > app.largest_call:
             self.cut(parcel, app.largest_call)
             return None

@@ -245,6 +245,13 @@ def cut(parcel: Parcel, size: int) -> list[Parcel]:
     return [small for tokens in pieces for small in _within_parts(choose(parcel, tokens))]
 
 
+def apart(parcel: Parcel, tokens: Sequence[bytes]) -> tuple[list[Parcel], list[Parcel]]:
+    """The parcel as what concerns ``tokens``, some of its own, and the rest of it."""
+    chosen = set(tokens)
+    rest = [token for token in parcel.tokens if token not in chosen]
+    return _within_parts(choose(parcel, tokens)), _within_parts(choose(parcel, rest)) if rest else []
+
+
 def _within_parts(parcel: Parcel) -> list[Parcel]:
     """The parcel in pieces of at most 1,000 send parts: cutting by tokens may have torn a list full of repeats to
     shreds."""

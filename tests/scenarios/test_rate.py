@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import chain
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -20,8 +20,9 @@ from tests.scenarios.town import Town
 RATE = 2_000
 PARTITIONS = 12
 STAYS_S = 30.0 if FULL else 3.0
-OWN = {f'push_kit.apps."{APPS[0]}"': {"devices_per_second": RATE}}
-DEFAULT_SESSION = {"kafka__properties": {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}} if FULL else {}
+OWN: dict[str, Any] = {f'push_kit.apps."{APPS[0]}"': {"devices_per_second": RATE}}
+SESSION: dict[str, Any] = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"} if FULL else {}
+"""The default's, where there is time for it."""
 
 
 def backlog(town: Town, devices: int, tokens: int) -> list[Send]:
@@ -127,9 +128,9 @@ def test_three_keep_one_rate_while_one_joins_and_one_dies(make_town: MakeTown, t
     town = make_town(partitions=PARTITIONS)
     backlog(town, int(RATE * (3 * STAYS_S + 20)), tokens)
     with Watch() as watch:
-        one, other = town.run("a", **OWN, **DEFAULT_SESSION), town.run("b", **OWN, **DEFAULT_SESSION)
+        one, other = town.run("a", **OWN, kafka__properties=SESSION), town.run("b", **OWN, kafka__properties=SESSION)
         spans = [quiet(town, one, other)]
-        third = town.run("c", **OWN, **DEFAULT_SESSION)
+        third = town.run("c", **OWN, kafka__properties=SESSION)
         spans.append(quiet(town, one, other, third))
         one.kill()
         spans.append(quiet(town, other, third))

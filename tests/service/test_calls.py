@@ -635,3 +635,46 @@ async def test_what_one_app_may_have_in_flight_is_a_setting(clock: TurnedClock) 
     await office.turn()
     assert sorted(each.client_id or "" for _, each in office.left) == sorted("aabbcc")
     await close(office)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_a_token_known_to_be_bad_is_not_asked_for_again_in_its_violation(office: Office, by_name: bool) -> None:
+    """One message in many sends to the same people: found bad once, refused everywhere, and no further batch halved."""
+    alone = Reply(Verdict.REJECTED, 400, "80300028", rejected=((0, "80300028"),))
+
+    def answer(each: Parcel) -> Reply:
+        if b"t-13" not in each.tokens:
+            return REVOKED
+        if by_name:
+            return Reply(Verdict.PARTIAL, 200, "80100000", rejected=((list(each.tokens).index(b"t-13"), "noRight"),))
+        return alone if len(each.tokens) == 1 else Reply(Verdict.SPLIT, 400, "80300028")
+
+    office.answer = answer
+    office.put(some(*(f"t-{i}" for i in range(64))))
+    await office.turn()
+    asked = len(office.left)
+    assert asked == (1 if by_name else 13)
+    office.put(*(some(*(f"t-{i}" for i in range(n, 64))) for n in range(10)), some("t-13"))
+    await office.turn()
+    assert [len(each.tokens) for _, each in office.left[asked:]] == [63 - n for n in range(10)]
+    assert not any(b"t-13" in each.tokens for _, each in office.left[asked:])
+    reasons = {bad for _, ending in office.ended for bad in ending.rejected}
+    assert reasons == {RejectedToken("t-13", "noRight" if by_name else "80300028")}
+    assert sum(len(ending.rejected) for _, ending in office.ended) == 12
+    assert office.calls.waiting == 0
+
+
+async def test_what_is_already_planned_is_not_asked_for_either(office: Office) -> None:
+    """Parcels that waited while the token was found bad; a violation withdrawn meanwhile gets no result for it."""
+    office.answer = lambda each: Reply(Verdict.PARTIAL, 200, "80100000", rejected=((0, "noRight"),))
+    office.calls._settings = replace(SETTINGS, max_in_flight=1)
+    late, unwanted = some("bad", "b"), some("bad", "c")
+    office.unwanted.add(unwanted)
+    office.put(some("bad", "a"))
+    await office.turn()
+    office.answer = lambda each: REVOKED
+    office.put(late, unwanted)
+    await office.turn()
+    assert office.called == [[b"bad", b"a"], [b"b"]]
+    assert office.outcomes == [Outcome.PARTIALLY_REVOKED, Outcome.FAILED, Outcome.REVOKED]
+    assert office.calls.waiting == 0
