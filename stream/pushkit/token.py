@@ -52,6 +52,10 @@ class Bearer:
         """Whether the JWT ends soon, or was made by a clock that has since been set back."""
         return not self._issued_s - 1 <= now_s < self._issued_s + LIFETIME_S - RENEW_BEFORE_END_S
 
+    def age_s(self, now_s: float) -> float:
+        """How long ago the JWT was signed."""
+        return now_s - self._issued_s
+
     def renew(self, now_s: float, refused: str | None = None) -> None:
         """A new JWT, unless the header that was ``refused`` is already another one: many calls are refused at once."""
         if refused is None or refused == self._header:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from math import isfinite
 from random import Random
@@ -19,7 +20,7 @@ import structlog
 
 from stream.model import Outcome, RejectedToken, Severity
 from stream.pushkit.client import encode_body
-from stream.pushkit.reply import Reply
+from stream.pushkit.reply import Reply, Verdict
 from stream.service.clock import Clock
 from stream.service.replies import Replies
 from stream.settings import PushKitSettings
@@ -75,6 +76,8 @@ class Calls:
         ``keyless(app)``: why an app has no key to call with, or None. ``shares``: as of ``Lanes``."""
         self.apps: dict[str, App] = {}
         self.in_flight: set[Parcel] = set()
+        self.answers = Counter[tuple[str, Verdict]]()
+        """Calls that came back so far, by app and what the reply asks of us."""
         self.share = 1.0
         """The part of all shards that this instance owns; limits are shared out by it."""
         self._share_since_s = clock.monotonic_s()
@@ -201,6 +204,15 @@ class Calls:
         """Parcels in one lane."""
         return self._lanes.depth(severity)
 
+    def oldest_ms(self) -> dict[Severity, int]:
+        """Of each severity that has any: since when the oldest parcel here could have been called. Looks at all of
+        them, so it is for scrapes, not for calls."""
+        oldest: dict[Severity, int] = {}
+        for parcel, severity in self._severities.items():
+            if parcel.newest_ms < oldest.get(severity, parcel.newest_ms + 1):
+                oldest[severity] = parcel.newest_ms
+        return oldest
+
     def app(self, client_id: str) -> App:
         """An app's standing; made when it is first met."""
         found = self.apps.get(client_id)
@@ -312,6 +324,7 @@ class Calls:
             app.in_flight -= 1
             self.in_flight.discard(parcel)
             self._landing.set()
+        self.answers[app.client_id, reply.verdict] += 1
         parcel.attempts += reply.calls - 1
         app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
         if parcel in self._severities:

@@ -5,6 +5,7 @@ Promised: all of it comes from counters that exist anyway, so looking costs no r
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -147,10 +148,12 @@ class Gauges:
         return {
             "unpush_results": {(how.name, severity.name): n for (how, severity), n in service.settling.results.items()},
             "unpush_devices": {(name, how): n for (name, how), n in service.settling.devices.items()},
+            "unpush_calls": {(name, verdict.value): n for (name, verdict), n in service.calls.answers.items()},
             "unpush_deliveries_refused": {(): service.outbox.refused},
             "unpush_results_too_large": {(): service.outbox.too_large},
             "unpush_calls_in_flight": {(): len(service.calls.in_flight)},
             "unpush_lane_depth": {(name,): depth for name, depth in self._lanes().items()},
+            "unpush_oldest_call_age_seconds": self._oldest_s(),
             "unpush_retries_waiting": {(): self._retries()},
             "unpush_app_waits": {(name,): float(app.waits_for is not None) for name, app in apps.items()},
             "unpush_app_devices_per_second_limit": {(name,): app.bucket.devices_per_s for name, app in apps.items()},
@@ -163,10 +166,17 @@ class Gauges:
             "unpush_info": {labels: 1},
             "unpush_ready": {(): float(self.health().ready)},
             "unpush_shards": {(): len(service.arrivals.shards)},
+            "unpush_partitions": {(): service.world.partitions},
+            "unpush_jwt_age_seconds": {(path,): age_s for path, age_s in service.keys.ages_s().items()},
             "unpush_open_messages": {(): len(service.desk.docket.open)},
             "unpush_outbox_size": {(): service.outbox.size},
             "unpush_store_bytes": {(): service.store.bytes_on_disk()},
+            "unpush_store_free_bytes": {(): shutil.disk_usage(service.settings.store.path).free},
         }
+
+    def _oldest_s(self) -> dict[tuple[str, ...], float]:
+        now_ms, oldest = self._service.clock.now_ms(), self._service.calls.oldest_ms()
+        return {(each.name,): max(0, now_ms - oldest.get(each, now_ms)) / 1000 for each in Severity}
 
     def _lanes(self) -> dict[str, int]:
         return {severity.name: self._service.calls.depth(severity) for severity in sorted(Severity, reverse=True)}

@@ -67,6 +67,10 @@ class Keys:
             return None
         return f'no key_file: set push_kit.apps."{client_id}".key_file or push_kit.key_file'
 
+    def ages_s(self) -> dict[str, float]:
+        """Of each key file, how old its JWT is."""
+        return {str(path): bearer.age_s(self._now_s()) for path, bearer in self._bearers.items()}
+
     async def keep_renewed(self) -> None:
         """Renew every JWT before its end, for ever."""
         if not self._bearers:

@@ -62,7 +62,8 @@ class Views:
         result, parcel = written.result, written.parcel
         if parcel is not None and result.tokens_revoked:
             since_ms = max(parcel.newest_ms, parcel.violation.again_ms)
-            self._metrics.revoked(result.severity, (result.completed_at_ms - since_ms) / 1000)
+            took_s = (result.completed_at_ms - since_ms) / 1000
+            self._metrics.revoked(result.severity, took_s, result.tokens_revoked)
 
     # --- one message, one violation
 

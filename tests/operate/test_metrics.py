@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.model import Severity
-from stream.operate.metrics import METRICS, TO_REVOKED, Figures, Metrics
+from stream.operate.metrics import EXPOSURE, METRICS, TO_REVOKED, Figures, Metrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http.md"
 
@@ -36,8 +36,8 @@ def test_every_metric_is_shown_with_its_labels_and_counters_end_in_total() -> No
 def test_the_time_to_revoke_is_kept_by_severity_and_never_negative() -> None:
     """Violation to revoked, seconds, by severity; clocks that differ do not break it."""
     metrics = Metrics(figures)
-    metrics.revoked(Severity.CRITICAL, 0.3)
-    metrics.revoked(Severity.CRITICAL, -5.0)
+    metrics.revoked(Severity.CRITICAL, 0.3, 10)
+    metrics.revoked(Severity.CRITICAL, -5.0, 10)
     samples = shown(metrics)
     severity = ("severity", "CRITICAL")
     assert samples[f"{TO_REVOKED}_count", (severity,)] == 2
@@ -45,6 +45,17 @@ def test_the_time_to_revoke_is_kept_by_severity_and_never_negative() -> None:
     assert samples[f"{TO_REVOKED}_bucket", (("le", "0.25"), severity)] == 1
     assert samples[f"{TO_REVOKED}_bucket", (("le", "0.5"), severity)] == 2
     assert samples[f"{TO_REVOKED}_count", (("severity", "LOW"),)] == 0
+
+
+def test_exposure_is_the_time_to_revoke_times_the_devices() -> None:
+    """Device-seconds between detection and revocation; clocks that differ make it no smaller."""
+    metrics = Metrics(figures)
+    metrics.revoked(Severity.HIGH, 1.5, 1_000)
+    metrics.revoked(Severity.HIGH, 0.5, 10)
+    metrics.revoked(Severity.HIGH, -5.0, 1_000)
+    samples = shown(metrics)
+    assert samples[f"{EXPOSURE}_total", (("severity", "HIGH"),)] == pytest.approx(1_505.0)
+    assert samples[f"{EXPOSURE}_total", (("severity", "CRITICAL"),)] == 0
 
 
 def test_numbers_are_looked_up_at_the_scrape_and_not_before() -> None:
@@ -64,7 +75,7 @@ def test_numbers_are_looked_up_at_the_scrape_and_not_before() -> None:
 def test_two_services_in_one_process_do_not_share_a_registry() -> None:
     """An own registry."""
     one, other = Metrics(figures), Metrics(figures)
-    one.revoked(Severity.LOW, 1.0)
+    one.revoked(Severity.LOW, 1.0, 1)
     assert shown(other)[f"{TO_REVOKED}_count", (("severity", "LOW"),)] == 0
 
 
@@ -77,6 +88,7 @@ def test_who_asks_for_openmetrics_gets_it() -> None:
 
 def test_the_document_names_every_metric_and_no_other() -> None:
     """docs/http.md is complete."""
-    wanted = {f"{each.name}_total" if each.kind == "counter" else each.name for each in METRICS} | {TO_REVOKED}
+    wanted = {f"{each.name}_total" if each.kind == "counter" else each.name for each in METRICS}
+    wanted |= {TO_REVOKED, f"{EXPOSURE}_total"}
     rows = (line.split("`")[1] for line in DOCUMENT.read_text("utf-8").splitlines() if line.startswith("| `unpush_"))
     assert set(rows) == wanted

@@ -364,6 +364,9 @@ async def test_the_metrics_count_what_happened(tmp_path: Path) -> None:
             'unpush_dead_letters_total{reason="wire_format",topic="push.message-sent"} 1.0',
             'unpush_unread_records{topic="push.message-sent"} 0.0',
             f"unpush_shards {PARTITIONS:.1f}",
+            f"unpush_partitions {PARTITIONS:.1f}",
+            f'unpush_calls_total{{answer="revoked",app="{APP}"}} 1.0',
+            'unpush_oldest_call_age_seconds{severity="HIGH"} 0.0',
         ]
         await rig.until("/metrics", lambda r: all(line in r.text.splitlines() for line in wanted))
 

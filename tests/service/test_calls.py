@@ -219,6 +219,31 @@ async def test_waits_between_retries_grow_and_stay_bounded(office: Office) -> No
     assert office.ended == []
 
 
+async def test_the_oldest_call_counts_until_it_has_ended_and_from_when_it_could_be_made(office: Office) -> None:
+    """In a lane, in flight or waiting for a retry; a late send does not make it as old as its violation."""
+    office.answer = by_token("slow", BUSY)
+    office.put(some("slow", time_ms=900_000))
+    office.put(some("quick", time_ms=800_000), severity=Severity.LOW)
+    late = some("late", time_ms=1)
+    late.newest_ms = 950_000
+    office.put(late)
+    assert office.calls.oldest_ms() == {Severity.MEDIUM: 900_000, Severity.LOW: 800_000}
+    await office.turn()
+    assert office.calls.oldest_ms() == {Severity.MEDIUM: 900_000}
+
+
+async def test_answers_are_counted_by_app_and_meaning(office: Office) -> None:
+    """Calls by outcome and app: each that came back, also what is tried again."""
+    office.answer = by_token("slow", BUSY)
+    office.put(some("slow"), some("quick"), some("quick", app="other"))
+    await office.turn()
+    assert office.calls.answers == {
+        ("app", Verdict.RETRY): 1,
+        ("app", Verdict.REVOKED): 1,
+        ("other", Verdict.REVOKED): 1,
+    }
+
+
 async def test_retry_after_is_obeyed(office: Office) -> None:
     """Not before ``retry_after_s``."""
     office.answer = lambda each: BUSY._replace(retry_after_s=30.0) if each.attempts == 1 else REVOKED

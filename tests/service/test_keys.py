@@ -73,6 +73,18 @@ async def test_a_changed_file_is_taken_up_for_all_its_apps_and_no_other(
         assert [_key_id(they.keys, app) for app in APPS_OF] == ["second-key", "second-key", "first-key"]
 
 
+def test_each_key_file_tells_how_old_its_jwt_is(tmp_path: Path) -> None:
+    """JWT age, by key file and not by app."""
+    keys, now_s = _Watched(tmp_path).keys, Clock().now_ms() / 1000
+    bearer = keys.of("shared-1")
+    assert bearer is not None
+    bearer.renew(now_s - 1_000)
+    ages_s = keys.ages_s()
+    assert ages_s.keys() == {str(tmp_path / file) for file in APPS_OF.values()}
+    assert ages_s[str(tmp_path / "shared.json")] == pytest.approx(1_000, abs=5)
+    assert ages_s[str(tmp_path / "alone.json")] == pytest.approx(0, abs=5)
+
+
 async def test_a_secret_mounted_behind_a_link_is_seen_to_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
