@@ -50,6 +50,12 @@ METRICS: Final = (
     Meaning("unpush_slots_sampled", "counter", "Slots (app, token, notifyId) looked at for reuse, a sample.", ("app",)),
     Meaning("unpush_slots_reused", "counter", "Times one of them was given to another message.", ("app",)),
     Meaning("unpush_results", "counter", "Results delivered and marked.", ("outcome", "severity")),
+    Meaning(
+        "unpush_results_given_up",
+        "counter",
+        "Of them, FAILED that name no refused token: given up, expired or unreadable.",
+        ("severity",),
+    ),
     Meaning("unpush_devices", "counter", "Distinct tokens called: revoked, rejected, failed.", ("app", "ending")),
     Meaning("unpush_calls", "counter", "Calls that came back, by what the reply asks of us.", ("app", "answer")),
     Meaning("unpush_deliveries_refused", "counter", "Results that Kafka did not take at once; each is tried again."),

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import Final
 
-from stream.model import Severity, Topic
+from stream.model import DeadReason, Outcome, Severity, Topic
 from stream.operate.health import Health, Note
 from stream.operate.http import Json
 from stream.operate.metrics import Figures
@@ -23,6 +23,9 @@ from stream.work.apps import App
 from stream.work.reuse import Standing
 
 TOPIC_WORDS: Final = {Topic.SENDS: "sends", Topic.VIOLATIONS: "violations", Topic.RESULTS: "results"}
+
+NO_RESULTS: Final[dict[tuple[str, ...], float]] = {(how.name, each.name): 0 for how in Outcome for each in Severity}
+"""Counters that are there from the start: Prometheus sees no increase in one that begins at 1."""
 
 
 class Gauges:
@@ -90,9 +93,10 @@ class Gauges:
 
     def _dead_letters(self) -> dict[tuple[str, ...], float]:
         """By topic and reason: those found when they came, and stored sends found out later."""
-        names, found = self._service.names, dict[tuple[str, ...], float]()
-        for (topic, why), count in list(self._service.intake.dead.items()):
-            found[topic, why] = count
+        names = self._service.names
+        inputs = names[Topic.SENDS], names[Topic.VIOLATIONS]
+        found: dict[tuple[str, ...], float] = {(topic, why.value): 0 for topic in inputs for why in DeadReason}
+        found.update(list(self._service.intake.dead.items()))
         for why, count in list(self._service.settling.late.dead.items()):
             place = names[Topic.SENDS], why
             found[place] = found.get(place, 0) + count
@@ -146,7 +150,9 @@ class Gauges:
     def _figures_of_calls(self) -> Figures:
         service, apps = self._service, self._service.calls.apps
         return {
-            "unpush_results": {(how.name, severity.name): n for (how, severity), n in service.settling.results.items()},
+            "unpush_results": NO_RESULTS
+            | {(how.name, severity.name): n for (how, severity), n in service.settling.results.items()},
+            "unpush_results_given_up": {(severity.name,): n for severity, n in service.settling.given_up.items()},
             "unpush_devices": {(name, how): n for (name, how), n in service.settling.devices.items()},
             "unpush_calls": {(name, verdict.value): n for (name, verdict), n in service.calls.answers.items()},
             "unpush_deliveries_refused": {(): service.outbox.refused},

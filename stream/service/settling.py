@@ -37,6 +37,8 @@ class Settling:
     ) -> None:
         self.results: dict[tuple[Outcome, Severity], int] = {}
         """Results delivered so far."""
+        self.given_up = dict.fromkeys(Severity, 0)
+        """Of them, those that failed through no token's fault: given up, expired, unreadable."""
         self.devices: dict[tuple[str, str], int] = {}
         """Devices revoked, rejected or failed so far, by app and ending."""
         self.late = LateLetters(sends_topic, headers_again, outbox, self._buried)
@@ -111,6 +113,7 @@ class Settling:
         result = written.result
         key = (result.outcome, result.severity)
         self.results[key] = self.results.get(key, 0) + 1
+        self.given_up[result.severity] += result.outcome is Outcome.FAILED and not result.rejected_tokens
         self._count(written)
         for watch in self.watchers:
             watch(written)

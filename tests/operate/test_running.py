@@ -352,6 +352,9 @@ async def test_the_metrics_count_what_happened(tmp_path: Path) -> None:
     """Results by outcome and severity, devices by app and ending, records, dead letters, lag, time to revoke."""
     async with running(tmp_path) as rig:
         await rig.ready()
+        before = (await rig.get("/metrics")).text  # Prometheus sees no increase in a counter that begins at 1
+        assert 'unpush_results_total{outcome="REVOKED",severity="HIGH"} 0.0' in before
+        assert 'unpush_dead_letters_total{reason="wire_format",topic="push.message-sent"} 0.0' in before
         rig.send("m1", 5)
         rig.event("v1", "m1")
         rig.produce("push.message-sent", "m2", b"no record")

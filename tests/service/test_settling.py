@@ -83,6 +83,8 @@ def test_tokens_that_no_call_can_carry_are_refused_without_one(tmp_path: Path) -
     assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
     reasons = {reject.reason for r in world.results for reject in r.rejected_tokens}
     assert reasons == {"tokenTooLong", "tokenEmpty"}
+    assert Outcome.FAILED in {r.outcome for r in world.results}
+    assert sum(world.settling.given_up.values()) == 0  # the tokens' own fault
     assert all(len(reject.token) <= MAX_TOKEN_BYTES for r in world.results for reject in r.rejected_tokens)
     world.close()
 
@@ -104,6 +106,7 @@ def test_work_that_leaves_retention_ends_expired(tmp_path: Path) -> None:
     world.desk.expire(world.clock.ms)
     world.until_quiet()
     assert [(r.outcome, r.detail, r.attempts) for r in world.results] == [(Outcome.FAILED, "expired", 0)]
+    assert sum(world.settling.given_up.values()) == 1
     world.close()
 
 
