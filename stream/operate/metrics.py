@@ -45,6 +45,7 @@ METRICS: Final = (
         ("topic",),
     ),
     Meaning("unpush_standing_partitions", "gauge", "Partitions that stand still; /readyz says why.", ("topic",)),
+    Meaning("unpush_records_gone", "counter", "Offsets that retention took before they were read.", ("topic",)),
     Meaning("unpush_dead_letters", "counter", "Bad records written to the dead-letter topic.", ("topic", "reason")),
     Meaning("unpush_partitioners_differ", "gauge", "1 while sends and violations are partitioned differently."),
     Meaning("unpush_slots_sampled", "counter", "Slots (app, token, notifyId) looked at for reuse, a sample.", ("app",)),

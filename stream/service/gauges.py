@@ -119,6 +119,7 @@ class Gauges:
             "unpush_records_read": {(names[topic],): intake.stored[topic] for topic in Topic},
             "unpush_unread_records": {(names[topic],): unread[topic] for topic in Topic},
             "unpush_standing_partitions": {(names[topic],): standing[topic] for topic in Topic},
+            "unpush_records_gone": {(names[topic],): n for topic, n in self._service.hearing.gone.items()},
             "unpush_dead_letters": self._dead_letters(),
             "unpush_partitioners_differ": {(): float(self._service.chores.disagreement is not None)},
             **self._figures_of_sampling(),

@@ -40,6 +40,8 @@ class Hearing:
         failed: Callable[[Exception], None],
     ) -> None:
         """Made inside the running loop."""
+        self.gone = dict.fromkeys(Topic, 0)
+        """Offsets that retention took before they were read."""
         self._shards, self._desk, self._names, self._clock, self._kick = shards, desk, names, clock, kick
         self._failed = failed
         self._loop = asyncio.get_running_loop()
@@ -102,3 +104,7 @@ class Hearing:
         log.error(
             "records_gone", topic=topic, partition=place[1], first=start, count=count, why="retention removed them"
         )
+        self.call_soon(self._lost, place[0], count)
+
+    def _lost(self, topic: Topic, count: int) -> None:
+        self.gone[topic] += count

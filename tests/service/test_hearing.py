@@ -46,3 +46,12 @@ async def test_events_are_heard_of_before_it_is_true_that_they_have_been_read(tm
     await asyncio.sleep(0)
     assert desk.heard == [("events", False), ("past", True)]
     store.close()
+
+
+async def test_what_retention_took_unread_is_counted_by_topic() -> None:
+    """Never a silent jump: how many are gone, in the log and as a metric."""
+    hearing = Hearing({}, cast(Desk, None), NAMES, Clock(), lambda: None, lambda error: None)
+    hearing.lost((Topic.SENDS, 3), 100, 800)
+    hearing.lost((Topic.SENDS, 4), 0, 7)
+    await asyncio.sleep(0)
+    assert hearing.gone == {Topic.SENDS: 707, Topic.VIOLATIONS: 0, Topic.RESULTS: 0}
