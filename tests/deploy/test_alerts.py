@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ RUNBOOK: Final = ROOT / "docs" / "operating.md"
 EXPOSED: Final = exposed()
 
 
+@cache
 def alerts() -> dict[str, dict[str, Any]]:
     """Every alert by its name."""
     groups = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
@@ -139,6 +141,14 @@ def test_every_alert_fires_when_it_should_and_not_else() -> None:
 
 def test_prometheus_accepts_the_settings_of_the_compose_file() -> None:
     told(promtool(), "check", "config", "--syntax-only", str(ROOT / "config" / "prometheus" / "prometheus.yml"))
+
+
+def test_prometheus_accepts_the_scrape_job_of_the_document(tmp_path: Path) -> None:
+    """And it has the name that the rules expect."""
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", RUNBOOK.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert [job["job_name"] for job in yaml.safe_load(block)["scrape_configs"]] == ["unpush"]
+    (tmp_path / "prometheus.yml").write_text(block)
+    told(promtool(), "check", "config", "--syntax-only", str(tmp_path / "prometheus.yml"))
 
 
 def test_every_reason_to_be_woken_has_a_metric_that_an_alert_looks_at() -> None:
