@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,8 @@ SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
 
 def compose() -> list[str]:
     """Compose's own program, which the `deploy` extra brings, or Docker's plugin."""
-    if (found := shutil.which("docker-compose")) is not None:
+    beside = shutil.which("docker-compose", path=str(Path(sys.executable).parent))
+    if (found := beside or shutil.which("docker-compose")) is not None:
         return [found]
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True).returncode != 0:
