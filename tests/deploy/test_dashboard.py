@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from stream.operate.metrics import EXPOSURE, METRICS, TO_REVOKED
+from tests.deploy.dashboard import FILE, drawn
 from tests.deploy.promql import exposed, metrics_in, wrongs
 
 CONFIG: Final = Path(__file__).parents[2] / "config"
-FILE: Final = CONFIG / "grafana" / "dashboards" / "unpush.json"
 BOARD: Final[dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
 EXPOSED: Final = exposed()
 
@@ -45,6 +45,11 @@ def test_what_the_dashboard_asks_for_is_exposed(where: str, query: str) -> None:
     """Every metric named in the dashboard exists, with its labels and their values."""
     assert "$" not in query, where
     assert wrongs(query, EXPOSED) == [], where
+
+
+def test_the_file_is_what_is_drawn() -> None:
+    """Else run ``python -m tests.deploy.dashboard``."""
+    assert FILE.read_text("utf-8") == drawn()
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
