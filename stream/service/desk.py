@@ -292,6 +292,8 @@ class Desk:
             self._walk(it, shard)
 
     def _walk(self, it: Condemned, shard: Shard) -> None:
+        if not it.standing and it.walking:
+            self._passes.stop(it)  # withdrawn meanwhile
         if not it.walking and (it.under_way or not it.standing):
             self._look(it, shard)  # it may have been withdrawn before its turn came: then nothing is left to do
             return

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate, takewhile
 from typing import Final, NamedTuple
 
 import structlog
@@ -28,6 +29,9 @@ from stream.wire.wire import Wire
 from stream.work.packing import Parcel
 
 POLL_S: Final = 0.002
+MARKED_AT_ONCE: Final = 2_000
+"""Parts of sends whose marks are written in one go, or a single result's: the loop does nothing else meanwhile. A
+result of a campaign of single tokens has a thousand of them."""
 AGAIN_S: Final = 1.0
 REFUSED_AGAIN_S: Final = 60.0
 """Whether somebody has raised the topic's bound on sizes meanwhile."""
@@ -265,7 +269,8 @@ class Outbox:
         """Serve deliveries that have come back; write their marks; tell the desk."""
         self._producer.poll(0)
         if self._delivered:
-            batch, self._delivered = self._delivered, []
+            few = _few(self._delivered)
+            batch, self._delivered = self._delivered[:few], self._delivered[few:]
             self._mark(batch)
 
     def _write_alone(self) -> None:
@@ -313,6 +318,12 @@ class Outbox:
             self._write_alone()
             await asyncio.sleep(0)
         return not self.size
+
+
+def _few(delivered: list[tuple[Written, Stamp]]) -> int:
+    """How many of the results, one at least, are marked in one go."""
+    parts = accumulate(len(written.result.sends) for written, _ in delivered)
+    return max(1, sum(1 for _ in takewhile(lambda total: total <= MARKED_AT_ONCE, parts)))
 
 
 def _uncuttable_bytes(written: Written) -> int:

@@ -7,7 +7,6 @@ it comes late. Not promised: anything of when; the desk says that.
 
 from __future__ import annotations
 
-from copy import deepcopy as copy
 from typing import Final
 
 from stream.service.sorting import Sorter
@@ -17,8 +16,9 @@ from stream.work.condemned import Condemned
 from stream.work.endings import Ending
 from stream.work.packing import CALL, Parcel
 
-CHUNK_SENDS: Final = 2_000
-CHUNK_BYTES: Final = 4 << 20
+CHUNK_SENDS: Final = 256
+"""The loop can do nothing else meanwhile, not even call for another app: a few milliseconds."""
+CHUNK_BYTES: Final = 1 << 20
 
 
 class Passes:
@@ -29,7 +29,7 @@ class Passes:
 
     def go_on(self, it: Condemned, shard: Shard) -> bool:
         """Walk a chunk further, or begin. True: all stored sends have been seen. Raises RegistryDown."""
-        walk = copy(it.walk) if it.walking and it.walk is not None else shard.new_walk()
+        walk = it.walk.copy() if it.walking and it.walk is not None else shard.new_walk()
         stored = shard.walk(it.digest, walk, CHUNK_SENDS, CHUNK_BYTES)
         sends = [self._sorter.read(each) for each in stored]  # may raise RegistryDown: before anything has changed
         if it.walking:
@@ -44,6 +44,11 @@ class Passes:
             it.end_pass()
         self.issue(it)
         return not walk.todo
+
+    def stop(self, it: Condemned) -> None:
+        """Walk no further: nothing stands that what is still unseen could be called for."""
+        it.leave_pass()
+        self.issue(it)
 
     def late(self, it: Condemned, shard: Shard, stored: StoredSend) -> None:
         """A send that the last pass could not see; ``issue`` when those that came with it are packed. Raises

@@ -127,12 +127,12 @@ def numbers(offsets: Sequence[int]) -> np.ndarray:
     return np.array(offsets, dtype=np.uint64)
 
 
-def found_in(block: bytes, digest: bytes, skip: int = 0) -> list[int]:
+def found_in(block: bytes, digest: bytes, skip: int = 0) -> Sequence[int]:
     """The offsets of a digest in a block, in the order they were stored, the first ``skip`` left out."""
     if len(block) > _SMALL_BYTES:
         pairs = np.frombuffer(block, dtype=_PAIR).reshape(-1, 2)
         found = pairs[pairs[:, 0] == int.from_bytes(digest, "big"), 1]
-        return found[skip:].tolist()  # type: ignore[no-any-return]
+        return memoryview(found[skip:].astype(np.uint64))  # an array is a buffer
     at, offsets = block.find(digest), []
     while at >= 0:
         if at % ENTRY_BYTES:  # an offset that looks like the digest, or the end of one entry and the begin of the next

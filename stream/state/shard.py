@@ -286,23 +286,26 @@ class Shard:
     def _next(self, digest: bytes, walk: Walk, most: int) -> list[int]:
         """Offsets of the message's next sends in the walk's first bucket; finishes the bucket when these are its
         last."""
+        if walk.ahead:
+            return walk.take(walk.ahead, most)
         bucket, skip = walk.todo[0], walk.skip
         start = keys.block(self.number, bucket, digest[0], walk.run)
         with self._lock:  # runs, tail and the number of the last batch must be of one moment
             runs = self._store.scan_from(start[: keys.PREFIX_BYTES], start)
-            tail, batch = list(self._tail.find(bucket, digest)), self._batches
+            tail, batch = self._tail.find(bucket, digest), self._batches
+            size = len(tail)  # others may add to it
         for key, block in runs:
             run = keys.run_of(key)
             if offsets := found_in(block, digest, skip):
-                walk.run, walk.skip = run, skip + len(offsets[:most])
-                return offsets[:most]
+                walk.run, walk.skip = run, skip
+                return walk.take(offsets, most)
             if skip:  # done from the tail, of which this run may hold only the first part
                 skip -= len(found_in(block, digest))
             walk.run, walk.skip = run + 1, skip
         walk.skip = skip + most
-        if len(tail) <= walk.skip:
+        if size <= walk.skip:
             walk.finish(batch)
-        return tail[skip : skip + most]
+        return tail[skip : min(skip + most, size)]
 
     def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
         finder, found = Finder(self._store, self.number, bucket), list[StoredSend]()

@@ -6,8 +6,8 @@ mark in the store). Marks are written before places leave ``under_way``, so a lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from stream.model import SendPart, Severity
@@ -35,8 +35,20 @@ class Walk:
     """In ``todo[0]``: runs of the index before this one are done."""
     skip: int = 0
     """Of the first run not done (or, where there is none, of the tail): so many sends of the message are done."""
+    ahead: Sequence[int] = ()
+    """Offsets of that run that come next: a campaign fills a megabyte of each, not to be searched for every chunk."""
     mean_bytes: int = 4_096
     """Of the sends seen so far."""
+
+    def copy(self) -> Walk:
+        """Another that goes on by itself."""
+        return replace(self, todo=list(self.todo), finished=dict(self.finished))
+
+    def take(self, offsets: Sequence[int], most: int) -> list[int]:
+        """The first of a run's next offsets; the others are kept ahead."""
+        taken, self.ahead = list(offsets[:most]), offsets[most:]
+        self.skip += len(taken)
+        return taken
 
     def finish(self, batch: int) -> None:
         """The first bucket is done: all that was stored by ``batch`` has been seen."""
@@ -172,6 +184,10 @@ class Condemned:
         """A send of it was stored and cannot be looked at now."""
         self.wanted = self.missed = True
         self.apps_known = False
+
+    def leave_pass(self) -> None:
+        """Nothing stands any more: what the pass has not seen is seen by another, should there be one."""
+        self.walk = None
 
     def end_pass(self) -> None:
         """All stored sends have been seen."""

@@ -381,6 +381,27 @@ def test_a_withdrawal_during_a_long_pass_stops_what_is_half_packed(
     assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
 
 
+def test_a_withdrawal_ends_the_pass_over_a_campaign(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WITHDRAWN stops what has not been done yet: what is left of ten million sends is not even read."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
+    for number in range(40):
+        world.send("m", [f"t{number}"])
+    world.violate("m")
+    _hears(world)
+    world.step()
+    world.violate("m", status=Status.WITHDRAWN)
+    _hears(world)
+    steps = 0
+    while world.step():
+        steps += 1
+    assert steps <= 2
+    [it] = world.desk.docket
+    assert it.idle
+    world.violate("m")
+    world.until_quiet()
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+
+
 def test_a_withdrawal_of_one_violation_does_not_stop_the_campaign_of_the_other(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

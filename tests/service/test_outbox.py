@@ -168,6 +168,20 @@ async def test_small_results_that_are_too_large_together_leave_one_by_one() -> N
     assert [size > 3_000 for size in producer.batches].count(True) == 1
 
 
+async def test_a_campaigns_results_are_marked_a_few_at_a_time() -> None:
+    """A thousand marks a result: when dozens of them arrive at once, the loop calls for others in between."""
+    post = Post(Bounded(64 << 20))
+    for number in range(20):
+        made = parcel([b"token"] * MAX_PARTS)
+        made.parts = [SendPart(0, number * MAX_PARTS + at, 0, 1) for at in range(MAX_PARTS)]
+        post.write(made, Ending(Outcome.REVOKED, 1))
+    post.outbox.poll()
+    assert 1 <= len(post.settled) <= rooms.MARKED_AT_ONCE // MAX_PARTS
+    assert post.outbox.results == 20 - len(post.settled)
+    await post.until(lambda: len(post.settled) == 20)
+    assert post.outbox.size == 0
+
+
 async def test_a_result_that_its_topic_refuses_is_halved_until_it_fits() -> None:
     """A topic may take less than 900 kB; then the work is cut smaller still, and every place settles."""
     post = Post(Bounded(20_000))
