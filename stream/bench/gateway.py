@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +30,7 @@ class Call(NamedTuple):
     wall_ns: int
     notify_id: int
     tokens: int
+    app: str = CLIENT_ID
 
 
 class Gateway(NamedTuple):
@@ -41,15 +42,19 @@ class Gateway(NamedTuple):
     def answer_after(self, latency_ms: float) -> None:
         """From now on; 0: at once."""
         latency = Latency(Shape.FIXED, low_ms=latency_ms) if latency_ms else Latency()
-        self._ask("PUT", "faults", faults_json.to_json(Faults(all=AppFaults(latency=latency))))
+        self.fail(Faults(all=AppFaults(latency=latency)))
+
+    def fail(self, faults: Faults) -> None:
+        """From now on, in place of what was set before."""
+        self._ask("PUT", "faults", faults_json.to_json(faults))
 
     def forget(self) -> None:
         """Empty book, counts and timeline."""
         self._ask("DELETE", "book")
 
-    def devices(self) -> int:
-        """Distinct tokens revoked, summed over calls."""
-        counts = self._ask("GET", "counts").get(CLIENT_ID)
+    def devices(self, app: str = CLIENT_ID) -> int:
+        """Distinct tokens of one app revoked, summed over calls."""
+        counts = self._ask("GET", "counts").get(app)
         return int(counts["devices"]) if counts else 0
 
     def calls(self) -> list[Call]:
@@ -57,7 +62,7 @@ class Gateway(NamedTuple):
         calls = self._ask("GET", "calls")
         if refused := [call for call in calls if call["status"] != 200]:
             raise StartError(f"the simulator refused {len(refused)} calls, the first with {refused[0]['code']}")
-        return [Call(call["wallNs"], call["notifyId"], call["tokens"]) for call in calls]
+        return [Call(call["wallNs"], call["notifyId"], call["tokens"], call["clientId"]) for call in calls]
 
     def calls_of(self, devices: int) -> list[Call]:
         """Waits until so many devices were revoked. Raises StartError where nothing new comes for long."""
@@ -80,16 +85,17 @@ class Gateway(NamedTuple):
 
 
 @contextlib.contextmanager
-def gateway(children: Children, folder: Path) -> Iterator[Gateway]:
+def gateway(children: Children, folder: Path, apps: Sequence[str] = (CLIENT_ID,)) -> Iterator[Gateway]:
     """Raises StartError where it does not come up."""
-    child = children.start("stream", "simulate", "--port", 0, "--app", CLIENT_ID, "--make-keys", folder)
+    named = [word for app in apps for word in ("--app", app)]
+    child = children.start("stream", "simulate", "--port", 0, *named, "--make-keys", folder)
     try:
         assert child.process.stdout is not None
         url = child.process.stdout.readline().decode().strip().partition("listening on ")[2]
         if not url:
             child.process.wait()
             raise child.ended()
-        yield Gateway(url, folder / f"{CLIENT_ID}.json")
+        yield Gateway(url, folder / f"{apps[0]}.json")
     finally:
         children.kill(child)
 

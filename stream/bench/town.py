@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream.bench.children import Children
 from stream.bench.gateway import Gateway, gateway
+from stream.bench.load import CLIENT_ID
 from stream.bench.service import Service
 from stream.brokers.apache import ApacheKafka
 
@@ -40,12 +41,28 @@ path = "state"
 url = "{url}"
 key_file = "{key_file}"
 max_in_flight = {in_flight}
+{push_kit}
 [http]
 listen = "127.0.0.1:{port}"
 [log]
 level = "warning"
 format = "json"
+{sections}
 """
+
+
+class Wish(NamedTuple):
+    """What a part wants otherwise than the others: its apps, and settings of its own, as TOML."""
+
+    apps: tuple[str, ...] = (CLIENT_ID,)
+    partitions: int = PARTITIONS
+    in_flight: int = IN_FLIGHT
+    push_kit: str = ""
+    """More keys of that section."""
+    sections: str = ""
+
+
+NONE: Final = Wish()
 
 
 class Place(NamedTuple):
@@ -100,28 +117,30 @@ class Town:
         self._kafka = kafka
 
     @contextlib.contextmanager
-    def place(self, name: str) -> Iterator[Place]:
+    def place(self, name: str, wish: Wish = NONE) -> Iterator[Place]:
         """Fresh topics and a fresh simulator; all gone afterwards."""
         folder = self._children.folder / name
         folder.mkdir()
-        with gateway(self._children, folder) as simulator:
+        with gateway(self._children, folder, wish.apps) as simulator:
             place = Place(self._children, self._kafka.bootstrap_servers, name, folder, simulator, _free_port())
-            self._write_settings(place)
-            self._children.run("stream", "topics", "-c", place.settings, "--partitions", PARTITIONS)
+            self._write_settings(place, wish)
+            self._children.run("stream", "topics", "-c", place.settings, "--partitions", wish.partitions)
             try:
                 yield place
             finally:
                 self._clear(place)
 
-    def _write_settings(self, place: Place) -> None:
+    def _write_settings(self, place: Place, wish: Wish) -> None:
         place.settings.write_text(
             _SETTINGS.format(
                 bootstrap_servers=place.bootstrap_servers,
                 name=place.name,
                 url=place.gateway.url,
                 key_file=place.gateway.key_file,
-                in_flight=IN_FLIGHT,
+                in_flight=wish.in_flight,
                 port=place.http_port,
+                push_kit=wish.push_kit,
+                sections=_keys_of(place, wish) + wish.sections,
             )
         )
 
@@ -154,3 +173,8 @@ def _free_port() -> int:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
+
+
+def _keys_of(place: Place, wish: Wish) -> str:
+    """A key file to each app but the first, whose key serves where nothing is said."""
+    return "".join(f'[push_kit.apps."{app}"]\nkey_file = "{place.folder / app}.json"\n' for app in wish.apps[1:])

@@ -182,6 +182,10 @@ class Calls:
         """Parcels of this severity that could be called now."""
         return self._lanes.ready(severity, self._bounded(self._allowed())) if self._lanes.depth(severity) else 0
 
+    def waiting_in(self, app: str, severity: Severity) -> int:
+        """Parcels of an app that wait in one lane."""
+        return self._lanes.depth_of(app, severity)
+
     def has_room(self, app: str, severity: Severity) -> bool:
         """Whether more should be planned for an app in a lane: it has not enough under way there."""
         crowd = self._crowd

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from stream.model import BadRecord, Outcome, RegistryDown, Severity
@@ -30,12 +31,12 @@ from stream.work.packing import Parcel
 
 PARCELS_A_MESSAGE: Final = 128
 """A campaign plans no further ahead of its calls than this."""
-PARCELS_READY: Final = 256
-"""Nor does a lane: what is planned holds its tokens in memory."""
+MET_AT_ONCE: Final = 8
+MEET_EVERY_S: Final = 0.01
+"""Looking whose a message is costs a tenth of a call: while a million of them wait, a few parts in a hundred of the
+loop's time."""
 
-FEW_READY: Final = 32
-"""With fewer, a lane runs dry before the next is planned, and others would get its share."""
-_LANES: Final = tuple(sorted(Severity, reverse=True))
+LOOK_AGAIN_S: Final = 0.1
 
 NEVER_S: Final = float("-inf")
 
@@ -54,6 +55,7 @@ class Desk:
         self._retention_ms = retention_ms
         self._plans = Plans()
         self._absent = Absent(not_found_after_s)
+        self._meet_again_s = NEVER_S
 
     # --- shards come and go
 
@@ -182,15 +184,19 @@ class Desk:
     def _of(self, shard: Shard, digest: bytes, stored: StoredSend, now_s: float) -> Iterator[Condemned]:
         """The condemned message that a send belongs to; loaded from the store where it is not in memory."""
         try:
-            message_id = self._wire.send_head(stored.held, stored.at).message_id
+            head = self._wire.send_head(stored.held, stored.at)
         except (BadRecord, RegistryDown):
             yield from self._headless(shard, digest, stored.timestamp_ms)
             return
+        message_id = head.message_id
         it = self.docket.get(shard.number, message_id)
         if it is None:
             it = Condemned(shard.number, message_id, digest, now_s)
             self._judge(it, shard, judgement_of(events_of(self._wire, shard, digest, message_id)), now_s)
         if it.violations:  # else it is another message with this digest
+            if not it.apps:
+                it.apps.add(head.client_id)
+                self._known(it)
             yield it
 
     def _headless(self, shard: Shard, digest: bytes, timestamp_ms: int) -> list[Condemned]:
@@ -238,6 +244,11 @@ class Desk:
     # --- the background: one step at a time, so that the loop stays free
 
     @property
+    def rests_s(self) -> float:
+        """How long to wait after a ``step`` that did nothing, where nothing new is heard of."""
+        return MEET_EVERY_S if self._plans.strangers else LOOK_AGAIN_S
+
+    @property
     def has_plans(self) -> bool:
         """Whether ``step`` would do something if the lanes had room."""
         return self._plans.any
@@ -252,26 +263,32 @@ class Desk:
         return len(self._plans)
 
     def step(self, now_s: float) -> bool:
-        """Plan a little: of a lane that runs dry, though it has a share of all calls, else of the most severe. False:
-        nothing to do, or the lanes are full for it."""
-        if (severity := self._lane_to_plan()) is None:
-            return False
-        if (it := self._plans.first(severity)) is not None:
-            self._plans.take(it)
-            self._plan(it)
-        elif (remembered := self._plans.take_remembered(severity)) is not None:
-            self._recall(remembered, now_s)
+        """Plan a little, in turn (``Plans.next``). False: nothing to do, or the lanes are full for it."""
+        found = self._plans.next(self._ways)
+        if isinstance(found, Remembered):
+            self._recall(found, now_s)
+        elif found is not None:
+            self._plan(found)
+        else:
+            return self._meet_strangers(now_s)
         return True
 
-    def _lane_to_plan(self) -> Severity | None:
-        room = None
-        for severity in filter(self._plans.any_of, _LANES):
-            ready = self._ways.ready(severity)
-            if ready < FEW_READY:
-                return severity
-            if room is None and ready < PARCELS_READY:
-                room = severity
-        return room
+    def _meet_strangers(self, now_s: float) -> bool:
+        """The lanes are full, but not for an app that has nothing in them: whose is what came last?"""
+        if now_s < self._meet_again_s:
+            return False
+        self._meet_again_s = now_s + MEET_EVERY_S
+        met = list(islice(iter(self._plans.stranger, None), MET_AT_ONCE))
+        for it in met:
+            if (shard := self.shards.get(it.shard)) is not None:
+                self._passes.learn_app(it, shard)
+                self._known(it)
+        return bool(met)
+
+    def _known(self, it: Condemned) -> None:
+        """Its app is known from now on: it waits among the app's."""
+        if it.apps and it.queued is not None:
+            self._plans.move(it)
 
     def _plan(self, it: Condemned) -> None:
         shard = self.shards.get(it.shard)

@@ -7,8 +7,10 @@ it comes late. Not promised: anything of when; the desk says that.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
+from stream.model import BadRecord, RegistryDown
 from stream.service.sorting import Sorter
 from stream.service.ways import Ways
 from stream.state.shard import Shard, StoredSend
@@ -44,6 +46,14 @@ class Passes:
             it.end_pass()
         self.issue(it)
         return not walk.todo
+
+    def learn_app(self, it: Condemned, shard: Shard) -> None:
+        """Look at one of its sends for its app, where that can be read."""
+        with contextlib.suppress(BadRecord, RegistryDown):
+            if (stored := shard.some_send(it.digest)) is not None:
+                head = self._sorter.head(stored)
+                if head.message_id == it.message_id:
+                    it.apps.add(head.client_id)
 
     def stop(self, it: Condemned) -> None:
         """Walk no further: nothing stands that what is still unseen could be called for."""

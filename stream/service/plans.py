@@ -11,9 +11,17 @@ from itertools import chain, count, islice
 from typing import Final, NamedTuple
 
 from stream.model import Severity
+from stream.service.ways import Ways
 from stream.work.condemned import Condemned
+from stream.work.turns import STRANGER, Turns
 
 UNPARKED_AT_ONCE: Final = 512
+
+PARCELS_READY: Final = 256
+"""A lane plans no further ahead of its calls than this: what is planned holds its tokens in memory."""
+FEW_READY: Final = 32
+"""With fewer, a lane runs dry before the next is planned, and others would get its share."""
+_LANES: Final = tuple(sorted(Severity, reverse=True))
 
 
 class Remembered(NamedTuple):
@@ -27,12 +35,12 @@ class Remembered(NamedTuple):
 
 
 class Plans:
-    """In each lane the oldest finding first; of those remembered by the store the newest, whose notification is the
-    likeliest to be on a screen still."""
+    """In each lane apps in turn, in each the oldest finding first; of those remembered by the store the newest, whose
+    notification is the likeliest to be on a screen still."""
 
     def __init__(self) -> None:
         self._turn = count()
-        self._heaps: dict[int, list[tuple[int, int, Condemned]]] = {severity: [] for severity in Severity}
+        self._lanes: dict[int, Turns] = {severity: Turns() for severity in Severity}
         """Also what its message has left for another lane; passed over when its turn comes."""
         self._waiting = 0
         self._remembered: dict[int, list[Remembered]] = {severity: [] for severity in Severity}
@@ -64,20 +72,51 @@ class Plans:
 
     def _push(self, it: Condemned) -> None:
         it.queued = next(self._turn)
-        heapq.heappush(self._heaps[it.severity], (it.first_timestamp_ms, it.queued, it))
+        self._lanes[it.severity].push(it, it.queued)
 
-    def first(self, severity: Severity) -> Condemned | None:
-        """The message of that severity whose turn it is."""
-        heap = self._heaps[severity]
-        while heap and heap[0][2].queued != heap[0][1]:
-            heapq.heappop(heap)
-        return heap[0][2] if heap else None
+    def next(self, ways: Ways) -> Condemned | Remembered | None:
+        """What is to be planned next, taken out: of a lane that runs dry, though it has a share of all calls, else of
+        the most severe. None: nothing waits, or the lanes are full for it."""
+        ready = {severity: ways.ready(severity) for severity in _LANES if self.any_of(severity)}
+        dry_first = sorted(ready, key=lambda severity: ready[severity] >= FEW_READY)
+        for severity in dry_first:
+            if (found := self._next_in(severity, ready[severity] >= PARCELS_READY, ways)) is not None:
+                return found
+        return None
+
+    def _next_in(self, severity: Severity, full: bool, ways: Ways) -> Condemned | Remembered | None:
+        """A lane that is full still takes what is of apps that have not their part of it: they need not wait for
+        those that fill it."""
+        part = max(1, PARCELS_READY // max(1, self._lanes[severity].apps))
+
+        def has_room(app: str) -> bool:
+            return not full or (app != STRANGER and ways.waiting(app, severity) < part)
+
+        if (it := self.first(severity, has_room)) is not None:
+            self.take(it)
+            return it
+        return None if full else self.take_remembered(severity)
+
+    def first(self, severity: Severity, has_room: Callable[[str], bool] = lambda app: True) -> Condemned | None:
+        """The message of that severity whose turn it is, of the apps that have room; STRANGER: of those nobody
+        knows."""
+        return self._lanes[severity].first(has_room)
+
+    def stranger(self) -> Condemned | None:
+        """The newest message whose app is not known, of the most severe; once only. ``move`` it when it is."""
+        return next(filter(None, (self._lanes[severity].stranger() for severity in _LANES)), None)
+
+    @property
+    def strangers(self) -> bool:
+        """Whether there may be one."""
+        return any(lane.strangers for lane in self._lanes.values())
 
     def take(self, it: Condemned) -> None:
         """Take a message out."""
         if it.queued is not None:
             it.queued = None
             self._waiting -= 1
+            self._lanes[it.severity].taken(it)
 
     def remember(self, shard: int, found: Iterable[tuple[int, int, bytes]]) -> None:
         """Messages to be loaded from the store in their turn: severity, record time (ms), digest."""
@@ -89,7 +128,7 @@ class Plans:
 
     def any_of(self, severity: Severity) -> bool:
         """Whether something of that severity could be planned now."""
-        return bool(self._remembered[severity]) or self.first(severity) is not None
+        return bool(self._remembered[severity] or self._lanes[severity])
 
     def take_remembered(self, severity: Severity) -> Remembered | None:
         """One of that severity; those in memory come before it."""

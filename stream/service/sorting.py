@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from stream.block import lengths
-from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send, Severity
+from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send, SendHead, Severity
 from stream.state.records import unpack_rejects
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
@@ -51,6 +51,10 @@ class Sorter:
             return self._wire.send(stored.held, stored.at)
         except BadRecord as error:
             return error
+
+    def head(self, stored: StoredSend) -> SendHead:
+        """What precedes its tokens. Raises BadRecord, RegistryDown."""
+        return self._wire.send_head(stored.held, stored.at)
 
     def consider(
         self, it: Condemned, shard: Shard, stored: StoredSend, send: Send | BadRecord, marks: list[Mark]

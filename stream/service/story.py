@@ -177,6 +177,7 @@ class Service:
             take_back=calls.take_back,
             lift=calls.lift,
             ready=calls.ready,
+            waiting=calls.waiting_in,
             has_room=calls.has_room,
         )
         sorter = Sorter(self.wire, calls.largest_call, calls.has_room, lambda *bad: self.settling.late.found(*bad))
@@ -315,7 +316,7 @@ class Service:
         self._kick.clear()
         if self.desk.has_plans:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._kick.wait(), 0.1)
+                await asyncio.wait_for(self._kick.wait(), self.desk.rests_s)
         else:
             await self._kick.wait()
 

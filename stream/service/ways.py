@@ -34,5 +34,7 @@ class Ways(NamedTuple):
     """Parcels that belong to another lane from now on, wherever they are: in a lane, waiting for a retry, in flight."""
     ready: Callable[[Severity], int]
     """How many parcels of this severity could be called now."""
+    waiting: Callable[[str, Severity], int]
+    """How many parcels of this app wait in this lane, whether it may call now or not."""
     has_room: Callable[[str, Severity], bool]
     """Whether this app has not so much under way in this lane that no more should be planned for it."""

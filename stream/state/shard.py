@@ -283,6 +283,11 @@ class Shard:
             walk.mean_bytes = max(64, size // max(1, len(found))) if found else walk.mean_bytes
         return found
 
+    def some_send(self, digest: bytes) -> StoredSend | None:
+        """One of a message's sends, of the latest bucket that has any."""
+        walks = (self.walk(digest, Walk([bucket]), 1, 1) for bucket in reversed(self._buckets))
+        return next((found[0] for found in walks if found), None)
+
     def _next(self, digest: bytes, walk: Walk, most: int) -> list[int]:
         """Offsets of the message's next sends in the walk's first bucket; finishes the bucket when these are its
         last."""

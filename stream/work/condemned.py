@@ -164,6 +164,11 @@ class Condemned:
     # --- passes over the stored sends
 
     @property
+    def app(self) -> str | None:
+        """One of its apps, nearly always the only one; None: nobody has seen a send of it yet."""
+        return next(iter(self.apps), None)
+
+    @property
     def only_app(self) -> str | None:
         """The app of all of its sends; None: it has several, or nobody has seen all of them yet."""
         return next(iter(self.apps)) if self.apps_known and len(self.apps) == 1 else None

@@ -99,6 +99,10 @@ class Lanes:
         """How many parcels wait in one lane."""
         return sum(map(len, self._lanes[severity].apps.values()))
 
+    def depth_of(self, app: str, severity: Severity) -> int:
+        """How many of them are an app's."""
+        return len(self._lanes[severity].apps.get(app, ()))
+
     def ready(self, severity: Severity, allowed: Allowed) -> int:
         """How many parcels of this severity wait for a call and belong to an app that is ``allowed`` to."""
         return sum(len(heap) for app, heap in self._lanes[severity].apps.items() if allowed(app))

@@ -146,6 +146,7 @@ class Instance:
             take_back=calls.take_back,
             lift=calls.lift,
             ready=calls.ready,
+            waiting=calls.waiting_in,
             has_room=calls.has_room,
         )
         sorter = Sorter(self.log.wire, calls.largest_call, calls.has_room, _no_letters)

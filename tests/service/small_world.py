@@ -151,6 +151,9 @@ class SmallWorld:
             take_back=self._take_back,
             lift=self._lift,
             ready=lambda severity: sum(each.severity is severity for each in self.waiting),
+            waiting=lambda app, severity: sum(
+                each.severity is severity and each.parcel.client_id == app for each in self.waiting
+            ),
             has_room=lambda app, severity: app not in self.crowd,
         )
         sorter = Sorter(self.wire, lambda app: self.largest, ways.has_room, lambda *bad: self.settling.late.found(*bad))

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
-from stream.service import desk, passes
+from stream.service import desk, passes, plans
 from stream.service.intake import BESIDE, HEADS_READ
 from stream.state.shard import Shard
 from stream.work.condemned import Condemned, Walk
@@ -35,8 +35,8 @@ def test_each_lane_is_planned_for_however_long_the_more_severe_one_is(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reserved shares: a lane has something ready to be called, and no more than that of it is held in memory."""
-    monkeypatch.setattr(desk, "FEW_READY", 2)
-    monkeypatch.setattr(desk, "PARCELS_READY", 5)
+    monkeypatch.setattr(plans, "FEW_READY", 2)
+    monkeypatch.setattr(plans, "PARCELS_READY", 5)
     for severity in Severity:
         for n in range(20):
             world.send(f"{severity.name}-{n}", ["a"])
@@ -379,6 +379,50 @@ def test_a_withdrawal_during_a_long_pass_stops_what_is_half_packed(
     world.violate("m")
     world.until_quiet()
     assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+
+
+def test_an_app_with_campaigns_does_not_put_off_what_another_waits_for(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apps in turn within a lane, in planning too: three campaigns that fill it are older than the other's token."""
+    monkeypatch.setattr(plans, "FEW_READY", 1)
+    monkeypatch.setattr(plans, "PARCELS_READY", 4)
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
+    world.largest = 1
+    for campaign in "abc":
+        for number in range(40):
+            world.send(campaign, [f"{campaign}{number}"], app="large")
+        world.violate(campaign, severity=Severity.LOW)
+    _hears(world)
+    while world.step():
+        pass
+    assert len(world.waiting) >= 4, "the lane is full"
+    world.send("single", ["x"], app="small")
+    world.violate("single", severity=Severity.LOW)
+    _hears(world)
+    world.clock.ms += 1_000
+    while world.step():
+        pass
+    assert "small" in {each.parcel.client_id for each in world.waiting}
+    assert len(world.waiting) <= 10, "what is planned holds its tokens in memory"
+
+
+def test_an_app_with_many_findings_does_not_put_off_what_another_waits_for(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same behind a hundred findings, none of which has been looked at: the newest is met first."""
+    monkeypatch.setattr(plans, "FEW_READY", 1)
+    monkeypatch.setattr(plans, "PARCELS_READY", 4)
+    for number in range(100):
+        world.send(f"m{number}", ["a"], app="large")
+        world.violate(f"m{number}", severity=Severity.LOW)
+    world.send("single", ["x"], app="small")
+    world.violate("single", severity=Severity.LOW)
+    _hears(world)
+    while world.step():
+        pass
+    assert "small" in {each.parcel.client_id for each in world.waiting}
+    assert len(world.waiting) <= 6, "what is planned holds its tokens in memory"
 
 
 def test_a_withdrawal_ends_the_pass_over_a_campaign(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
