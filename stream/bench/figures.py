@@ -109,6 +109,14 @@ def table(figures: Sequence[Figure]) -> Table:
     return shown
 
 
+def markdown(figures: Sequence[Figure]) -> str:
+    """For documents: a table in Markdown."""
+    headings = [heading for heading, _ in _COLUMNS]
+    rules = ["--:" if justify == "right" else "---" for _, justify in _COLUMNS]
+    rows = [[cell(figure) for cell in _CELLS] for figure in figures]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rules, *rows)) + "\n"
+
+
 def as_json(figure: Figure) -> dict[str, object]:
     """For programs."""
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -57,11 +57,17 @@ class Gateway(NamedTuple):
         counts = self._ask("GET", "counts").get(app)
         return int(counts["devices"]) if counts else 0
 
-    def calls(self) -> list[Call]:
-        """Accepted calls in the order received. Raises StartError where one was refused."""
+    def tell(self, tokens: Iterable[bytes], reason: str, app: str = CLIENT_ID) -> None:
+        """From now on these tokens of an app are refused for that reason."""
+        named = [token.decode() for token in tokens]
+        self._ask("POST", "tokens", {"clientId": app, "tokens": named, "app": None, "reason": reason})
+
+    def calls(self, *, refused: bool = False) -> list[Call]:
+        """Accepted calls in the order received. With those ``refused``, or raises StartError for one."""
         calls = self._ask("GET", "calls")
-        if refused := [call for call in calls if call["status"] != 200]:
-            raise StartError(f"the simulator refused {len(refused)} calls, the first with {refused[0]['code']}")
+        wrong = [call for call in calls if call["status"] != 200 and not refused]
+        if wrong:
+            raise StartError(f"the simulator refused {len(wrong)} calls, the first with {wrong[0]['code']}")
         return [Call(call["wallNs"], call["notifyId"], call["tokens"], call["clientId"]) for call in calls]
 
     def calls_of(self, devices: int) -> list[Call]:

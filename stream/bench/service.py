@@ -53,7 +53,7 @@ class Service:
     def wait_until_ready(self) -> None:
         """Until ``/readyz`` says so. Raises StartError."""
         patience = _Patience(self._child, "become ready")
-        while self._get("/readyz")[0] != 200:
+        while self.get("/readyz")[0] != 200:
             patience.lasts(0)
             time.sleep(LOOK_EVERY_S)
 
@@ -89,7 +89,7 @@ class Service:
     def metrics(self) -> Mapping[str, Mapping[str, float]]:
         """By name (a counter's without its ``_total``), then by labels as they are written. Empty before it listens."""
         found: dict[str, dict[str, float]] = defaultdict(dict)
-        for name, labels, value in _SAMPLE.findall(self._get("/metrics")[1].decode()):
+        for name, labels, value in _SAMPLE.findall(self.get("/metrics")[1].decode()):
             found[name][labels] = float(value)
         return found
 
@@ -104,6 +104,8 @@ class Service:
 
     def stop(self) -> None:
         """SIGTERM, and its end. Raises StartError where that is no clean one."""
+        if self._child.process.poll() in (0, -signal.SIGKILL):
+            return  # it was asked to before
         self._child.process.send_signal(signal.SIGTERM)
         try:
             code = self._child.process.wait(_STOPS_WITHIN_S)
@@ -111,6 +113,11 @@ class Service:
             raise StartError("the service did not stop") from None
         if code != 0:
             raise self._child.ended()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._child.process.kill()
+        self._child.process.wait()
 
     def end(self) -> None:
         """However that went, it is gone."""
@@ -125,7 +132,7 @@ class Service:
             patience.lasts(found)
             time.sleep(LOOK_EVERY_S)
 
-    def _get(self, path: str) -> tuple[int, bytes]:
+    def get(self, path: str) -> tuple[int, bytes]:
         """Status and body; status 0 while nobody listens."""
         connection = http.client.HTTPConnection(*self._at, timeout=_NOTHING_NEW_S)
         try:

@@ -8,16 +8,21 @@ that a part could not be.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from stream.bench.figures import table
+from stream.bench.figures import markdown, table
+from stream.bench.points import story as points
+from stream.bench.points.stage import SMALLEST
+from stream.bench.points.stage import Sizes as PointSizes
+from stream.bench.points.story import POINTS
 from stream.bench.sizes import FULL, QUICK, Sizes
 from stream.bench.story import PARTS, kept, measured
-from stream.model import SettingsError
+from stream.model import SettingsError, StartError
 
 HELP: Final = "our own benchmark on a real Apache Kafka, as ratios to limits measured in the same run (extra: kafka)"
 
@@ -37,6 +42,17 @@ _NUMBERS: Final = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush bench`` takes."""
+    calls = parser.add_argument_group("the ten points of calling, instead of the parts")
+    calls.add_argument("--calls", action="store_true", help="figures of calls against the simulator, as Markdown")
+    calls.add_argument(
+        "--points",
+        default=",".join(POINTS),
+        metavar="POINTS",
+        help="some of " + "; ".join(f"{name} ({point.about})" for name, point in POINTS.items()),
+    )
+    calls.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there too")
+    for field in fields(PointSizes):
+        calls.add_argument(f"--{field.name.replace('_', '-')}", type=_positive, metavar="N")
     parser.add_argument("--quick", action="store_true", help="each part in small: shows that it runs, not how fast")
     parser.add_argument(
         "--only",
@@ -54,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0: all was measured; 1: a part was not. Raises SettingsError for unknown parts, StartError."""
-    report = measured(_sizes(args), _parts(args.only))
+    if args.calls:
+        return _calls(args)
+    report = measured(_sizes(args), _chosen("--only", args.only, PARTS, "parts"))
     paths = kept(report, args.out)
     console = Console()
     if not console.is_terminal:
@@ -71,11 +89,31 @@ def _sizes(args: argparse.Namespace) -> Sizes:
     return replace(QUICK if args.quick else FULL, **given)
 
 
-def _parts(only: str) -> list[str]:
-    asked = [part.strip() for part in only.split(",")]
-    if unknown := [part for part in asked if part not in PARTS]:
-        raise SettingsError(f"--only {only!r} names {unknown[0]!r}; the parts are {', '.join(PARTS)}")
-    return [part for part in PARTS if part in asked]
+def _calls(args: argparse.Namespace) -> int:
+    names = [field.name for field in fields(PointSizes)]
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    sizes = replace(SMALLEST if args.quick else PointSizes(), **given)
+    found = points.measured(sizes, _chosen("--points", args.points, POINTS, "points"))
+    table = markdown(found.figures)
+    print(table, end="")
+    if args.markdown is not None:
+        _write(args.markdown, table)
+    return 1 if found.failures else 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Raises StartError where that fails."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise StartError(f"the table cannot be written to {path}: {error.strerror}") from None
+
+
+def _chosen(flag: str, said: str, known: Mapping[str, object], what: str) -> list[str]:
+    asked = [name.strip() for name in said.split(",")]
+    if unknown := [name for name in asked if name not in known]:
+        raise SettingsError(f"{flag} {said!r} names {unknown[0]!r}; the {what} are {', '.join(known)}")
+    return [name for name in known if name in asked]
 
 
 def _positive(text: str) -> int:

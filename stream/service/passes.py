@@ -18,7 +18,7 @@ from stream.work.condemned import Condemned
 from stream.work.endings import Ending
 from stream.work.packing import CALL, Parcel
 
-CHUNK_SENDS: Final = 256
+CHUNK_SENDS: Final = 128
 """The loop can do nothing else meanwhile, not even call for another app: a few milliseconds."""
 CHUNK_BYTES: Final = 1 << 20
 
