@@ -28,6 +28,7 @@ _WITHDRAWN_AIM: Final = at_most(1_000)
 _DRAIN_AIM: Final = at_most(20)
 _NEVER: Final = at_most(0)
 _SETTLE_S: Final = 2.0
+_QUIET_S: Final = 1.0
 _WITHIN_S: Final = 3_600.0
 
 
@@ -35,39 +36,51 @@ def measure(town: Town, sizes: Sizes) -> Iterator[Figure]:
     """Raises StartError."""
     found = Rounds("9")
     for tokens in (1, MAX_CALL_TOKENS):
-        with town.place(f"campaign-{tokens}", Wish(partitions=2, in_flight=_IN_FLIGHT)) as place:
-            _One(place, sizes.campaign_tokens, tokens, found).measure()
+        Campaign(town, sizes.campaign_tokens, tokens, found).measure()
     yield from found.figures()
 
 
-class _One:
-    """One campaign's way; each step says what it found."""
+class Campaign:
+    """One campaign's way; each step enters what it found."""
 
-    def __init__(self, place: Place, total: int, tokens: int, found: Rounds) -> None:
-        self._place, self._total, self._found = place, total, found
+    def __init__(self, town: Town, total: int, tokens: int, found: Rounds, sections: str = "") -> None:
+        """So many tokens in all, so many in each send. ``sections``: settings of its own."""
+        self._wish = Wish(partitions=2, in_flight=_IN_FLIGHT, sections=sections)
+        self._town, self._total, self._found = town, total, found
         self._sends, self._tokens = total // tokens, tokens
         self._idle_mb = 0.0
         self._of = f"{total:,} tokens, {tokens:,} a send"
 
     def measure(self) -> None:
         """Raises StartError."""
-        with self._place.service() as service:
-            at = Stage.ready(self._place, service)
+        with self._town.place(f"campaign-{self._tokens}", self._wish) as place:
+            self._begun_and_drained(place)
+            self._killed(place)
+            self._ended(place)
+
+    def _begun_and_drained(self, place: Place) -> None:
+        with place.service() as service:
+            at = Stage.ready(place, service)
             self._store(at)
             self._begin(at)
             self._drain(at)
-        with self._place.service() as service:
-            at = Stage.ready(self._place, service)
-            self._goes_on(at, "after SIGTERM", self._done(at))
+
+    def _killed(self, place: Place) -> None:
+        done = place.gateway.devices()
+        with place.service() as service:
+            at = Stage.ready(place, service)
+            self._goes_on(at, "after SIGTERM", done)
             self._reach(at, 0.7)
-            done = self._done(at)
             service.kill()
-        with self._place.service() as service:
-            at = Stage.ready(self._place, service)
+
+    def _ended(self, place: Place) -> None:
+        done = place.gateway.devices()
+        with place.service() as service:
+            at = Stage.ready(place, service)
             self._goes_on(at, "after kill -9", done)
             self._end(at)
             self._withdraw(at)
-            self._memory(at, "after two restarts")
+            self._memory(at, "all is done")
 
     def _enter(self, what: str, unit: str, value: float, aim: Aim | None = None) -> None:
         self._found.add(f"{self._of}: {what}", unit, value, aim)
@@ -96,7 +109,7 @@ class _One:
         asked_s = time.monotonic()
         shown = at.state(_CAMPAIGN)
         self._enter("the API says how far it is, within", "ms", (time.monotonic() - asked_s) * 1e3)
-        self._enter("settled by then, as it says", "", float(str(shown.get("tokensSettled", 0))), at_least(1))
+        self._enter("settled by then, as the API says", "", float(str(shown.get("tokensSettled", 0))), at_least(1))
 
     def _drain(self, at: Stage) -> None:
         self._reach(at, 0.4)
@@ -105,8 +118,8 @@ class _One:
         self._enter("SIGTERM, with exit 0 after", "s", time.monotonic() - begun_s, _DRAIN_AIM)
 
     def _goes_on(self, at: Stage, when: str, done: int) -> None:
-        """From the start of the process to the first call that does something new."""
-        until(lambda: self._done(at) > done, f"the campaign to go on {when}", _WITHIN_S)
+        """From the start of the process to its first call."""
+        until(lambda: self._done(at) > min(done, self._total - 1), f"the campaign to go on {when}", _WITHIN_S)
         self._enter(f"{when} it goes on within", "s", (time.time_ns() - at.service.started_ns) / 1e9)
 
     def _end(self, at: Stage) -> None:
@@ -116,7 +129,7 @@ class _One:
         at.settled(_CAMPAIGN, within_s=_WITHIN_S)
         calls = [call for call in at.place.gateway.calls() if call.notify_id == _CAMPAIGN]
         fewest = -(-self._total // MAX_CALL_TOKENS)
-        seen = covered(self._place, f"v-{_CAMPAIGN}")
+        seen = covered(at.place, f"v-{_CAMPAIGN}")
         self._enter("calls more than tokens ÷ 1,000, for kill -9 and SIGTERM", "", len(calls) - fewest, at_most(130))
         self._enter("places without a result", "", self._total - (seen.places - seen.twice), _NEVER)
         self._enter("places with two", "", seen.twice, _NEVER)
@@ -136,7 +149,7 @@ class _One:
         seen = -1
         while (now := self._done(at)) > seen:
             seen = now
-            time.sleep(_SETTLE_S)
+            time.sleep(_QUIET_S)
 
     def _reach(self, at: Stage, share: float) -> None:
         until(lambda: self._done(at) >= share * self._total, f"{share:.0%} of the campaign", _WITHIN_S)

@@ -16,7 +16,7 @@ from stream.bench.progress import say
 from stream.bench.town import Town, Wish
 from stream.model import MAX_CALL_TOKENS, Outcome, Severity, Status
 
-_SENDS: Final = 300
+_SENDS: Final = 100
 _TOTAL: Final = _SENDS * MAX_CALL_TOKENS
 _LATENCY_MS: Final = 200
 _BOTH_STAND, _ONE_FALLS = 1, 2
