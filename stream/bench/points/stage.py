@@ -56,18 +56,19 @@ class Stage:
     place: Place
     service: Service
     writer: load.Writer
+    wire: Wire
 
     @classmethod
     def ready(cls, place: Place, service: Service) -> Stage:
         """Wait until the service is. Raises StartError."""
         service.wait_until_ready()
-        return cls(place, service, load.Writer(place.bootstrap_servers, linger_ms=0))
+        return cls(place, service, load.Writer(place.bootstrap_servers, linger_ms=0), Wire())
 
     def send(self, number: int, tokens: int = 1, app: str = LARGE, first: int = 0) -> None:
         """One message in one send."""
         head = SendHead(message_id(number), app, number, 0, time.time_ns() // 1_000_000, None)
         listed = tuple(map(load.token, range(first, first + tokens)))
-        self.writer.put(self.place.sends, head.message_id.encode(), Wire().encode_send(Send(head, listed)))
+        self.writer.put(self.place.sends, head.message_id.encode(), self.wire.encode_send(Send(head, listed)))
 
     def campaign(self, number: int, sends: int, tokens: int = 1, app: str = LARGE) -> None:
         """One message in many sends; its tokens are all different."""
@@ -80,11 +81,11 @@ class Stage:
         self, number: int, severity: Severity, name: str = "v", status: Status = Status.CONFIRMED, *, wait: bool = True
     ) -> int:
         """A finding on a message; the moment it was handed over (``time.time_ns``)."""
+        now_ms = time.time_ns() // 1_000_000
+        event = ViolationEvent(f"{name}-{number}", message_id(number), severity, status, "spam", None, now_ms)
+        key, value = event.message_id.encode(), self.wire.encode_violation(event)
         now_ns = time.time_ns()
-        event = ViolationEvent(
-            f"{name}-{number}", message_id(number), severity, status, "spam", None, now_ns // 1_000_000
-        )
-        self.writer.put(self.place.violations, event.message_id.encode(), Wire().encode_violation(event))
+        self.writer.put(self.place.violations, key, value)
         if wait:
             self.writer.flush()
         return now_ns
