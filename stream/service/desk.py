@@ -264,17 +264,18 @@ class Desk:
 
     def step(self, now_s: float) -> bool:
         """Plan a little, in turn (``Plans.next``). False: nothing to do, or the lanes are full for it."""
+        met = self._plans.strangers > MET_AT_ONCE and self._meet_strangers(now_s)
         found = self._plans.next(self._ways)
         if isinstance(found, Remembered):
             self._recall(found, now_s)
         elif found is not None:
             self._plan(found)
         else:
-            return self._meet_strangers(now_s)
+            return met or self._meet_strangers(now_s)
         return True
 
     def _meet_strangers(self, now_s: float) -> bool:
-        """The lanes are full, but not for an app that has nothing in them: whose is what came last?"""
+        """Whose is what came last? Its app's turn may be near, though very many wait whose app nobody knows."""
         if now_s < self._meet_again_s:
             return False
         self._meet_again_s = now_s + MEET_EVERY_S

@@ -3,25 +3,34 @@ thread.
 
 What a reader says of how far it has come goes the same way as the records it stored, behind them: only when the desk
 has heard of the sends is it true for the desk that they have been read, and of a withdrawal, that nothing speaks
-against acting.
+against acting. Of findings there may be very many at once: the loop hears of them a few at a time, and does in between
+what else it has to; CRITICAL ones and withdrawals it hears of first, however many stand before them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
-from stream.model import Topic
+from stream.model import Severity, Status, Topic
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.state.shard import Shard
+from stream.work.judgement import Event
 from stream.work.ranges import Ranges
 
 Place = tuple[Topic, int]
+Came = list[tuple[bytes, Event, bool]]
+"""Digest, event, and whether its message was condemned before."""
+
+EVENTS_AT_ONCE: Final = 64
+SLICE_S: Final = 0.002
+"""How long the loop listens before it turns to calls and replies again."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,19 +54,51 @@ class Hearing:
         self._shards, self._desk, self._names, self._clock, self._kick = shards, desk, names, clock, kick
         self._failed = failed
         self._loop = asyncio.get_running_loop()
+        self._urgent: deque[tuple[int, Came]] = deque()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._listening = False
 
     def call_soon(self, call: Callable[..., None], *args: Any) -> None:
         """Call on the loop, after all that was told before."""
         with contextlib.suppress(RuntimeError):  # the loop has closed: we are gone
             self._loop.call_soon_threadsafe(call, *args)
 
-    def events(self, number: int, came: list[Any]) -> None:
+    def events(self, number: int, came: Came) -> None:
         """Violation events were stored."""
-        self.call_soon(self._told, self._desk.events_came, number, came)
+        if urgent := [each for each in came if _urgent(each[1])]:
+            self._urgent.append((number, urgent))
+        others = [each for each in came if not _urgent(each[1])]
+        for at in range(0, len(others), EVENTS_AT_ONCE):
+            some = others[at : at + EVENTS_AT_ONCE]
+            self._queue.append(lambda some=some: self._told(self._desk.events_came, number, some))  # type: ignore[misc]
+        self.call_soon(self._listen)
 
     def sends(self, number: int, came: list[Any]) -> None:
-        """Sends were stored whose message is condemned."""
+        """Sends were stored whose message is condemned. Not by way of the queue: their batch's number means something
+        only as long as their shard is the one that it was."""
         self.call_soon(self._told, self._desk.sends_came, number, came)
+
+    def _behind_events(self, call: Callable[..., None], *args: Any) -> None:
+        self._queue.append(lambda: call(*args))
+        self.call_soon(self._listen)
+
+    def _listen(self) -> None:
+        """Once, however many ask for it: else the loop would do nothing else until all is heard."""
+        if not self._listening:
+            self._listening = True
+            self._hear()
+
+    def _hear(self) -> None:
+        until_s = self._loop.time() + SLICE_S
+        while self._urgent or self._queue:
+            if self._urgent:
+                self._told(self._desk.events_came, *self._urgent.popleft())
+            else:
+                self._queue.popleft()()
+            if self._loop.time() > until_s:
+                self._loop.call_soon(self._hear)
+                return
+        self._listening = False
 
     def _told(self, tell: Callable[[int, list[Any], float], None], number: int, came: list[Any]) -> None:
         try:
@@ -81,7 +122,7 @@ class Hearing:
         shard = self._shards.get(place[1])
         if shard is None:
             return
-        self.call_soon(self._further, shard, place[0], back_ms)
+        self._behind_events(self._further, shard, place[0], back_ms)
 
     def _further(self, shard: Shard, topic: Topic, back_ms: float) -> None:
         shard.read_back_ms[topic] = back_ms
@@ -92,7 +133,7 @@ class Hearing:
     def at_end(self, place: Place, since_s: float) -> None:
         """All that was there at that moment has been read."""
         if (shard := self._shards.get(place[1])) is not None:
-            self.call_soon(self._read_to_end, shard, since_s)
+            self._behind_events(self._read_to_end, shard, since_s)
 
     @staticmethod
     def _read_to_end(shard: Shard, since_s: float) -> None:
@@ -108,3 +149,7 @@ class Hearing:
 
     def _lost(self, topic: Topic, count: int) -> None:
         self.gone[topic] += count
+
+
+def _urgent(event: Event) -> bool:
+    return event.event.severity is Severity.CRITICAL or event.event.status is Status.WITHDRAWN

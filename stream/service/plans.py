@@ -107,9 +107,9 @@ class Plans:
         return next(filter(None, (self._lanes[severity].stranger() for severity in _LANES)), None)
 
     @property
-    def strangers(self) -> bool:
-        """Whether there may be one."""
-        return any(lane.strangers for lane in self._lanes.values())
+    def strangers(self) -> int:
+        """How many there may be."""
+        return sum(lane.strangers for lane in self._lanes.values())
 
     def take(self, it: Condemned) -> None:
         """Take a message out."""

@@ -67,9 +67,9 @@ class Turns:
         return bool(self._turns)
 
     @property
-    def strangers(self) -> bool:
-        """Whether somebody is still to be asked about."""
-        return bool(self._strangers)
+    def strangers(self) -> int:
+        """How many are still to be asked about, at most."""
+        return len(self._strangers)
 
     @property
     def apps(self) -> int:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from stream.model import Topic
+from stream.model import Severity, Status, Topic, ViolationEvent
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.hearing import Hearing
 from stream.state.shard import EVERYTHING, Shard
 from stream.state.store import Store
+from stream.work.judgement import Event
 from tests.service.small_world import NAMES
 
 
@@ -23,12 +25,44 @@ class Listening:
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self.heard: list[tuple[str, bool]] = []
+        self.came: list[str] = []
 
-    def events_came(self, number: int, came: list[object], now_s: float) -> None:
+    def events_came(self, number: int, came: list[tuple[bytes, Event, bool]], now_s: float) -> None:
         self.heard.append(("events", self.shard.past_is_read))
+        self.came += [event.event.violation_id for _, event, _ in came]
+        time.sleep(0.001)  # as long as it takes to look at a few dozen
 
     def past_read(self, number: int) -> None:
         self.heard.append(("past", self.shard.past_is_read))
+
+
+def event(name: str, severity: Severity = Severity.LOW, status: Status = Status.CONFIRMED) -> tuple[bytes, Event, bool]:
+    """One that was just stored."""
+    return b"digest-m", Event(0, 1, ViolationEvent(name, "m", severity, status, "", None, 1)), False
+
+
+async def turns(number: int) -> None:
+    """Of the loop."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_the_loop_hears_of_many_findings_a_few_at_a_time_and_of_urgent_ones_first(tmp_path: Path) -> None:
+    """A CRITICAL violation that arrives behind a backlog, or a withdrawal, waits for none of it; nor does a call."""
+    store = Store(tmp_path / "store")
+    desk = Listening(Shard(0, store, 1_000))
+    hearing = Hearing({}, cast(Desk, desk), NAMES, Clock(), lambda: None, lambda error: None)
+    low = [f"low-{number}" for number in range(2_000)]
+    for at in range(0, len(low), 500):
+        hearing.events(0, [event(name) for name in low[at : at + 500]])
+    await asyncio.sleep(0)
+    assert 0 < len(desk.came) < len(low) // 2, "the loop has turned to others in between"
+    before = len(desk.came)
+    hearing.events(0, [event("late"), event("grave", Severity.CRITICAL), event("over", status=Status.WITHDRAWN)])
+    await turns(len(low))
+    assert set(desk.came[before : before + 200]) >= {"grave", "over"}
+    assert [name for name in desk.came if name not in ("grave", "over")] == [*low, "late"]
+    store.close()
 
 
 @pytest.mark.parametrize("topic", [Topic.VIOLATIONS, Topic.RESULTS])
@@ -40,10 +74,10 @@ async def test_events_are_heard_of_before_it_is_true_that_they_have_been_read(tm
     shard.read_back_ms = dict.fromkeys((Topic.VIOLATIONS, Topic.RESULTS), EVERYTHING) | {topic: 5.0}
     desk = Listening(shard)
     hearing = Hearing({0: shard}, cast(Desk, desk), NAMES, Clock(), lambda: None, lambda error: None)
-    hearing.events(0, [])
+    hearing.events(0, [event("v")])
     hearing.further((topic, 0), EVERYTHING)
     assert not shard.past_is_read
-    await asyncio.sleep(0)
+    await turns(5)
     assert desk.heard == [("events", False), ("past", True)]
     store.close()
 
