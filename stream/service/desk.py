@@ -29,8 +29,9 @@ from stream.work.endings import unended
 from stream.work.judgement import Event, Judgement, judgement_of
 from stream.work.packing import Parcel
 
-PARCELS_A_MESSAGE: Final = 128
-"""A campaign plans no further ahead of its calls than this."""
+PARCELS_A_MESSAGE: Final = 96
+"""A campaign plans no further ahead of its calls than this: half as many again as may be in flight. A thousand sends of
+one token take half a megabyte until they are settled."""
 MET_AT_ONCE: Final = 8
 MEET_EVERY_S: Final = 0.01
 """Looking whose a message is costs a tenth of a call: while a million of them wait, a few parts in a hundred of the

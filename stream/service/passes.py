@@ -31,8 +31,9 @@ class Passes:
 
     def go_on(self, it: Condemned, shard: Shard) -> bool:
         """Walk a chunk further, or begin. True: all stored sends have been seen. Raises RegistryDown."""
-        walk = it.walk.copy() if it.walking and it.walk is not None else shard.new_walk()
-        stored = shard.walk(it.digest, walk, CHUNK_SENDS, CHUNK_BYTES)
+        walk = it.walk.copy() if it.walking and it.walk is not None else shard.new_walk(puts_off=True)
+        on = shard.walk_back if walk.counts_next() else shard.walk
+        stored = on(it.digest, walk, CHUNK_SENDS, CHUNK_BYTES)
         sends = [self._sorter.read(each) for each in stored]  # may raise RegistryDown: before anything has changed
         if it.walking:
             it.walk = walk
@@ -42,10 +43,10 @@ class Passes:
         marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
         for each, send in zip(stored, sends, strict=True):
             self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
-        if not walk.todo:
+        if walk.over:
             it.end_pass()
         self.issue(it)
-        return not walk.todo
+        return walk.over
 
     def learn_app(self, it: Condemned, shard: Shard) -> None:
         """Look at one of its sends for its app, where that can be read."""

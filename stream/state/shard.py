@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from stream.model import Fenced, StoreCorrupt, Topic
@@ -37,6 +38,8 @@ EVERYTHING: Final = float("-inf")
 NOTHING: Final = float("inf")
 RUN_SENDS: Final = 65_536
 """So many sends make a run of the index; until then they are found in memory."""
+WORTH_PUTTING_OFF: Final = 1_024
+"""Fewer sends of a message in a run are quicker looked at than looked for."""
 RUN_BYTES: Final = 256 << 20
 """Or such a weight of them: what is in no run is read again, whole, when the process starts."""
 _KINDS: Final = (*keys.DATA_KINDS, b"R", b"X", b"T")
@@ -266,18 +269,20 @@ class Shard:
 
     # --- a walk over the stored sends of a message, by the event loop
 
-    def new_walk(self) -> Walk:
-        """A walk that begins with the oldest bucket."""
-        return Walk(list(self._buckets))
+    def new_walk(self, *, puts_off: bool = False) -> Walk:
+        """A walk that begins with the oldest bucket; ``puts_off``: what seems to be settled is for ``walk_back``."""
+        return Walk(list(self._buckets), puts_off=puts_off)
 
     def walk(self, digest: bytes, walk: Walk, most: int, most_bytes: int) -> list[StoredSend]:
-        """The next sends of a walk, in the order they were stored; it is over when ``walk.todo`` is empty."""
+        """The next sends of a walk, in the order they were stored; none is left when ``walk.todo`` is empty."""
         found: list[StoredSend] = []
         size = 0
         while walk.todo and len(found) < most and size < most_bytes:
             bucket = walk.todo[0]
             fitting = max(1, (most_bytes - size) // walk.mean_bytes)
             some = self._read(bucket, self._next(digest, walk, min(most - len(found), fitting)))
+            if not some and walk.todo[:1] == [bucket]:
+                break  # what seems to be settled was left: the loop has other things to do before the next run
             found += some
             size += sum(len(send.held) for send in some)
             walk.mean_bytes = max(64, size // max(1, len(found))) if found else walk.mean_bytes
@@ -303,7 +308,9 @@ class Shard:
             run = keys.run_of(key)
             if offsets := found_in(block, digest, skip):
                 walk.run, walk.skip = run, skip
-                return walk.take(offsets, most)
+                if settled := self._settled(digest, offsets) if walk.puts_off else 0:
+                    walk.leave(settled)
+                return walk.take(offsets[settled:], most)
             if skip:  # done from the tail, of which this run may hold only the first part
                 skip -= len(found_in(block, digest))
             walk.run, walk.skip = run + 1, skip
@@ -311,6 +318,26 @@ class Shard:
         if size <= walk.skip:
             walk.finish(batch)
         return tail[skip : min(skip + most, size)]
+
+    def _settled(self, digest: bytes, offsets: Sequence[int]) -> int:
+        """How many of the first of a run's sends seem to be settled, by a look at few of them: results cover a
+        campaign nearly in its order. Being wrong changes the order only, in which it is gone on with."""
+        if len(offsets) < WORTH_PUTTING_OFF or not self._marked(digest, offsets[0]):
+            return 0
+        if self._marked(digest, offsets[-1]):
+            return len(offsets)
+        return bisect_left(range(len(offsets)), True, key=lambda place: not self._marked(digest, offsets[place]))
+
+    def _marked(self, digest: bytes, offset: int) -> bool:
+        return bool(self.marks(digest, offset, offset))
+
+    def walk_back(self, digest: bytes, walk: Walk, most: int, most_bytes: int) -> list[StoredSend]:
+        """The next sends of those that a walk has put off; none is left when ``walk.put_off`` is empty."""
+        bucket, run, skip, count = walk.put_off[0]
+        if not (offsets := walk.behind):
+            block = self._store.get(keys.block(self.number, bucket, digest[0], run))
+            offsets = found_in(block, digest, skip)[:count] if block is not None else ()  # else the bucket has gone
+        return self._read(bucket, walk.take_back(offsets, min(most, max(1, most_bytes // walk.mean_bytes))))
 
     def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
         finder, found = Finder(self._store, self.number, bucket), list[StoredSend]()

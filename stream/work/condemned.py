@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from stream.model import SendPart, Severity
 from stream.work.cover import Span, without
@@ -20,6 +20,15 @@ RESULTS_SLACK_MS: Final = 5 * 60_000
 differ."""
 
 NEVER_MS: Final = float("inf")
+
+
+class Stretch(NamedTuple):
+    """A message's sends in one run of the index, so many after the first ``skip``."""
+
+    bucket: int
+    run: int
+    skip: int
+    sends: int
 
 
 @dataclass(slots=True)
@@ -37,12 +46,46 @@ class Walk:
     """Of the first run not done (or, where there is none, of the tail): so many sends of the message are done."""
     ahead: Sequence[int] = ()
     """Offsets of that run that come next: a campaign fills a megabyte of each, not to be searched for every chunk."""
+    puts_off: bool = False
+    """Whether it comes back to what seems to be settled, so that what is open need not wait for it."""
+    put_off: list[Stretch] = field(default_factory=list)
+    """Sends that seem to be settled, to be counted in turn with those that are not."""
+    behind: Sequence[int] = ()
+    """Offsets of the first of these that come next."""
+    counts: bool = False
+    """Whether the last chunk was of those."""
     mean_bytes: int = 4_096
     """Of the sends seen so far."""
 
     def copy(self) -> Walk:
         """Another that goes on by itself."""
-        return replace(self, todo=list(self.todo), finished=dict(self.finished))
+        return replace(self, todo=list(self.todo), finished=dict(self.finished), put_off=list(self.put_off))
+
+    @property
+    def over(self) -> bool:
+        """Whether all is seen."""
+        return not (self.todo or self.put_off)
+
+    def counts_next(self) -> bool:
+        """Whether the next chunk is of what was put off: every other, and all at the end."""
+        self.counts = bool(self.put_off) and not (self.counts and self.todo)
+        return self.counts
+
+    def leave(self, sends: int) -> None:
+        """Put off the next so many of the run."""
+        self.put_off.append(Stretch(self.todo[0], self.run, self.skip, sends))
+        self.skip += sends
+
+    def take_back(self, offsets: Sequence[int], most: int) -> list[int]:
+        """The next of the first stretch that was put off."""
+        taken, self.behind = list(offsets[:most]), offsets[most:]
+        if not self.behind:
+            self.put_off.pop(0)
+        return taken
+
+    def awaits(self, bucket: int) -> bool:
+        """Whether some of a bucket is not seen yet."""
+        return bucket in self.todo or any(each.bucket == bucket for each in self.put_off)
 
     def take(self, offsets: Sequence[int], most: int) -> list[int]:
         """The first of a run's next offsets; the others are kept ahead."""
@@ -210,7 +253,7 @@ class Condemned:
 
     def needs(self, bucket: int) -> bool:
         """Whether sends of this bucket are still to be looked at."""
-        if not self.standing or self.wanted or self.walk is None or bucket in self.walk.todo:
+        if not self.standing or self.wanted or self.walk is None or self.walk.awaits(bucket):
             return bool(self.standing)
         return any(oldest <= bucket for oldest in self.waits_for.values())
 

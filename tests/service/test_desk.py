@@ -12,6 +12,7 @@ import pytest
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
 from stream.service import desk, passes, plans
 from stream.service.intake import BESIDE, HEADS_READ
+from stream.state import shard as shard_room
 from stream.state.shard import Shard
 from stream.work.condemned import Condemned, Walk
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld, condemned
@@ -425,6 +426,45 @@ def test_an_app_with_many_findings_does_not_put_off_what_another_waits_for(
         world.step()
     assert "small" in {each.parcel.client_id for each in world.waiting}
     assert len(world.waiting) <= 8
+
+
+def _past_read(world: SmallWorld) -> None:
+    world.recall()
+    for topic in Topic:
+        world.read_past(topic, 1_000)
+    world.tell()
+
+
+def test_a_campaign_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After kill -9 what is open of it need not wait until what is settled has been looked at; all is counted, once."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 10)
+    monkeypatch.setattr(shard_room, "WORTH_PUTTING_OFF", 20)
+    world = SmallWorld(tmp_path)
+    _past_read(world)
+    world.largest = 10
+    for number in range(400):
+        world.send("m", [f"t{number}"])
+    world.violate("m")
+    _hears(world)
+    world.shard.write_run()
+    while len(world.topics[Topic.RESULTS]) < 30:
+        assert world.step()
+        while world.waiting:
+            world.answer(world.call(), "revoked")
+        while world.mailbox.written:
+            world.settle_one()
+    world.restart(keep=True)
+    _past_read(world)
+    before, steps = len(world.called), 0
+    while not world.waiting:
+        assert world.step()
+        steps += 1
+    assert steps <= 6, "thirty chunks are settled"
+    world.until_quiet()
+    assert len(world.called) - before == 10
+    assert world.covered("m", "v1") == dict.fromkeys(world.places("m"), 1)
+    assert world.results[-1].violation_tokens_matched == world.results[-1].violation_tokens_settled == 400
+    world.close()
 
 
 def test_a_withdrawal_ends_the_pass_over_a_campaign(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:

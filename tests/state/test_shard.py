@@ -316,6 +316,28 @@ def test_a_campaign_that_fills_a_run_is_searched_for_once(shard: Shard, monkeypa
     assert len(searched) <= 4
 
 
+@pytest.mark.parametrize("settled", [0, 1, 700, 1_499, 1_500])
+def test_what_is_settled_of_a_campaign_is_put_off_and_seen_once(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch, settled: int
+) -> None:
+    """After a restart a campaign goes on where it was; what is done is counted in turn with the rest."""
+    monkeypatch.setattr(shards, "WORTH_PUTTING_OFF", 100)
+    add_sends(shard, [(at, "m", T0_MS, b"v") for at in range(1_500)])
+    shard.write_run()
+    add_sends(shard, [(at, "m", T0_MS, b"v") for at in range(1_500, 1_550)])
+    done = result(Outcome.REVOKED, [SendPart(0, at, 0, 1) for at in range(settled)])
+    shard.add(Topic.RESULTS, [(0, 1)], entries(shard, done, keys.Stamp(0, T0_MS), False))
+    digest, walk, found = keys.digest_of(b"m"), shard.new_walk(puts_off=True), list[list[int]]()
+    while not walk.over:
+        walked_on = shard.walk_back if walk.counts_next() else shard.walk
+        found.append([send.offset for send in walked_on(digest, walk, 60, 1 << 20)])
+    assert sorted(offset for some in found for offset in some) == list(range(1_550))
+    first = next(some for some in found if any(offset >= settled for offset in some))
+    assert found.index(first) <= 2
+    if settled == 700:
+        assert {some[0] >= settled for some in found[1:3]} == {True, False}, "in turn"
+
+
 # --- marks, events, what was said
 
 
