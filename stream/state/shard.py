@@ -19,7 +19,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from typing import Final, NamedTuple
 
 from stream.model import Fenced, StoreCorrupt, Topic
