@@ -64,6 +64,8 @@ class Arrivals:
         self.tail: Tail
         self.past: Past
         self.failed: Callable[[Exception], None]
+        self.keeps_admitted = False
+        """Whether what results say of calls is kept by time, for the guard's hour."""
         self.came = 0
         """How often shards have come; 0: never yet."""
         self._store, self._topics = store, topics
@@ -111,6 +113,7 @@ class Arrivals:
             log.warning("shard_starts_anew", partition=number, why=why)
             shard.forget()
         shard.set_topic_ids(dict(ids))
+        shard.keeps_admitted = self.keeps_admitted
         shard.live_start = ends
         # Not since now: our clock may be behind the broker's, and then what stands there would count as read.
         shard.read_back_ms = dict.fromkeys((Topic.VIOLATIONS, Topic.RESULTS), NOTHING)

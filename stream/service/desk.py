@@ -18,6 +18,7 @@ from stream.model import BadRecord, Outcome, RegistryDown, Severity
 from stream.service.absent import Absent
 from stream.service.docket import Docket
 from stream.service.evidence import by_message, events_of, news, stored_events
+from stream.service.guarding import Guarding
 from stream.service.passes import Passes
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
@@ -27,7 +28,7 @@ from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
 from stream.work.endings import unended
 from stream.work.judgement import Event, Judgement, judgement_of
-from stream.work.packing import Parcel
+from stream.work.packing import CALL, Parcel
 
 PARCELS_A_MESSAGE: Final = 96
 """A campaign plans no further ahead of its calls than this: half as many again as may be in flight. A thousand sends of
@@ -45,7 +46,15 @@ NEVER_S: Final = float("-inf")
 class Desk:
     """See the module's words."""
 
-    def __init__(self, wire: Wire, sorter: Sorter, ways: Ways, not_found_after_s: float, retention_ms: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        sorter: Sorter,
+        ways: Ways,
+        not_found_after_s: float,
+        retention_ms: int,
+        guarding: Guarding | None = None,
+    ) -> None:
         self.shards: dict[int, Shard] = {}
         self.docket = Docket()
         self.waits_for_past: dict[int, dict[Condemned, None]] = {}
@@ -53,6 +62,8 @@ class Desk:
         self._sorter = sorter
         self._ways = ways
         self._passes = Passes(sorter, ways)
+        self.guarding = guarding or Guarding()
+        sorter.draw = self.guarding.draw
         self._retention_ms = retention_ms
         self._plans = Plans()
         self._absent = Absent(not_found_after_s)
@@ -64,6 +75,7 @@ class Desk:
         """From now on this shard's records may come."""
         self.shard_went(shard.number)  # it may be back before its going was heard of
         self.shards[shard.number] = shard
+        self.guarding.shard_came(shard)
         self.waits_for_past[shard.number] = {}
 
     def shard_went(self, number: int) -> None:
@@ -73,6 +85,7 @@ class Desk:
         self.docket.forget(number)
         self._plans.forget(number)
         self._absent.forget(number)
+        self.guarding.shard_went(number)
         self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
 
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
@@ -154,6 +167,7 @@ class Desk:
                 self.remembered(number, [(Severity.MEDIUM, stored.timestamp_ms, digest)])
         for it in touched:  # only now: they travel together, and no result is written before all of them are counted
             self._passes.issue(it)
+            self._say_held(it)
             if it.idle:  # all of its places were settled already: no parcel will come to its end
                 self._look(it, shard)
 
@@ -226,9 +240,10 @@ class Desk:
             self.waits_for_past[it.shard][it] = None
             return
         self._say_withdrawn(it)
+        self.guarding.recall(it, shard)
         if it.walking:
             self._go_on(it)
-        elif it.wanted and it.standing and not it.under_way:
+        elif it.standing and not it.under_way and (it.wanted or self.guarding.wants_pass(it)):
             self._plans.put(it)
         elif it.idle:
             self._rest(it)
@@ -310,25 +325,39 @@ class Desk:
         else:
             self._walk(it, shard)
 
-    def _walk(self, it: Condemned, shard: Shard) -> None:
+    def _walk(self, it: Condemned, shard: Shard, *, overdue: bool = False) -> None:
+        """``overdue``: whatever the guard waits for, what has left retention is to end now."""
         if not it.standing and it.walking:
             self._passes.stop(it)  # withdrawn meanwhile
         if not it.walking and (it.under_way or not it.standing):
             self._look(it, shard)  # it may have been withdrawn before its turn came: then nothing is left to do
-            return
+        elif it.walking or self.guarding.may_begin(it, shard) or overdue:
+            self._pass(it, shard)
+
+    def _pass(self, it: Condemned, shard: Shard) -> None:
+        """Walk further. What the guard does not let act yet is counted, and ended where it has left retention."""
         try:
             all_seen = self._passes.go_on(it, shard)
         except RegistryDown:
             self._plans.later(it)
             return
         if all_seen:
+            self.guarding.passed(it)
+        self._say_held(it)
+        if all_seen:
             self._look(it, shard)
         else:
             self._plans.put(it)
 
     def unpark(self) -> None:
-        """Plan again what waited for an app's room or for the registry, as far as there is room now."""
+        """Plan again what waited for an app's room, for the registry or for the guard, as far as that is over."""
+        self.look_again()
         self._plans.go_on(self._ways.has_room)
+
+    def look_again(self) -> None:
+        """Plan what waited for the guard, as far as it has what it waited for."""
+        for it in self.guarding.look():
+            self._plans.put(it)
 
     def _recall(self, remembered: Remembered, now_s: float) -> None:
         """Look at a message that the store remembers as condemned; later, where a registry is needed and does not
@@ -354,7 +383,8 @@ class Desk:
         if it is None:
             return True
         shard = self.shards.get(it.shard)
-        if it.stands(parcel.violation) and shard is not None and not shard.leaving:
+        held = parcel.fate is CALL and it.holds(parcel.violation)
+        if it.stands(parcel.violation) and not held and shard is not None and not shard.leaving:
             return True
         self._ended(parcel)
         return False
@@ -383,18 +413,26 @@ class Desk:
     # --- nothing left to do for now
 
     def _rest(self, it: Condemned) -> None:
+        kept = self.guarding.keeps(it)
         if it.standing and it.waits_for:
             for app in it.waits_for:
                 self._plans.park(app, it)
         elif it.standing and it.counted and not it.found:
             self._absent.wait(it)
-        else:
+        elif not kept:
             self.docket.close(it)
 
     def _say_withdrawn(self, it: Condemned) -> None:
         for violation in it.violations.values():
             if violation.withdrawals:
-                self._ways.say(it, violation, Outcome.WITHDRAWN)
+                self._ways.say(it, violation, Outcome.WITHDRAWN, None)
+
+    def _say_held(self, it: Condemned) -> None:
+        """What the guard holds since just now is said, and what waits for a call of it is given back."""
+        for violation, why in self.guarding.news(it):
+            for parcel in self._ways.take_back(lambda p: p.owner is it and p.fate is CALL and it.holds(p.violation)):
+                it.release(parcel)
+            self._ways.say(it, violation, Outcome.HELD, why)
 
     def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:
         """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it
@@ -411,15 +449,16 @@ class Desk:
                 self._absent.again(it, now_s)
                 continue
             for violation in it.standing:
-                self._ways.say(it, violation, Outcome.NOT_FOUND)
+                self._ways.say(it, violation, Outcome.NOT_FOUND, None)
             self.docket.drop(it)
 
     def expire(self, now_ms: int) -> None:
         """End what waits for a call though its send or violation has left retention."""
         before_ms = self._sorter.before_ms = now_ms - self._retention_ms
-        for it in self._plans.parked(lambda it: it.unplanned_ms < before_ms):
+        resting = self.guarding.overdue(before_ms)
+        for it in (*self._plans.parked(lambda it: it.unplanned_ms < before_ms), *resting):
             if (shard := self.shards.get(it.shard)) is not None and self.docket.has_open(it):
-                self._walk(it, shard)
+                self._walk(it, shard, overdue=True)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
             self._ways.end(parcel, unended(parcel, "expired"))
 
@@ -432,5 +471,5 @@ class Desk:
         needing = [it for it in self.docket.open.values() if it.shard == number and it.needs(bucket)]
         for it in needing:
             if self._ready(it, shard):
-                self._walk(it, shard)
+                self._walk(it, shard, overdue=True)
         return not needing

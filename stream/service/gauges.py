@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from math import isfinite
 from typing import Final
 
@@ -16,11 +17,15 @@ from stream.model import DeadReason, Outcome, Severity, Topic
 from stream.operate.health import Health, Note
 from stream.operate.http import Json
 from stream.operate.metrics import Figures
+from stream.service.guarding import HeldSeen
 from stream.service.restoring import Restore
 from stream.service.story import Service
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.apps import App
 from stream.work.reuse import Standing
+
+HELD_LISTED: Final = 100
+"""So many held violations are shown at a glance, the longest held first."""
 
 TOPIC_WORDS: Final = {Topic.SENDS: "sends", Topic.VIOLATIONS: "violations", Topic.RESULTS: "results"}
 
@@ -162,6 +167,10 @@ class Gauges:
             "unpush_lane_depth": {(name,): depth for name, depth in self._lanes().items()},
             "unpush_oldest_call_age_seconds": self._oldest_s(),
             "unpush_retries_waiting": {(): self._retries()},
+            "unpush_held_violations": {(name,): n for name, n in service.desk.guarding.violations.items()},
+            "unpush_held_devices": {(name,): n for name, n in service.desk.guarding.devices.items()},
+            "unpush_guard_hour_devices": {(name,): n for name, n in service.desk.guarding.hour().items()},
+            "unpush_guard_waiting_messages": {(): service.desk.guarding.waiting},
             "unpush_app_waits": {(name,): float(app.waits_for is not None) for name, app in apps.items()},
             "unpush_app_devices_per_second_limit": {(name,): app.bucket.devices_per_s for name, app in apps.items()},
         }
@@ -209,10 +218,23 @@ class Gauges:
             "lanes": self._lanes(),
             "retriesWaiting": self._retries(),
             "callsInFlight": len(service.calls.in_flight),
+            "guard": self._guard_seen(),
             "outbox": service.outbox.size,
             "openMessages": len(service.desk.docket.open),
             "partitionersDiffer": service.chores.disagreement,
             "storeBytes": service.store.bytes_on_disk(),
+        }
+
+    def _guard_seen(self) -> Json:
+        guarding, limits = self._service.desk.guarding, self._service.settings.guard
+        return {
+            "maxDevicesPerViolation": limits.max_devices_per_violation,
+            "maxDevicesPerHour": limits.max_devices_per_hour,
+            "hour": dict(guarding.hour()),
+            "heldViolations": guarding.held,
+            "heldDevices": +guarding.devices,
+            "waiting": guarding.waiting,
+            "held": [_held_seen(each) for each in islice(guarding.seen(), HELD_LISTED)],
         }
 
     def _shards_seen(self) -> list[Json]:
@@ -258,6 +280,17 @@ def _reused(client_id: str, standing: Standing) -> str:
         f"app {client_id} gives one notifyId to several messages: of {standing.looked_at} sampled slots "
         f"{standing.reused} times{example}; a revoke of one may take away another"
     )
+
+
+def _held_seen(seen: HeldSeen) -> Json:
+    violation = seen.violation
+    return {
+        "violationId": violation.violation_id,
+        "messageId": violation.message_id,
+        "severity": violation.severity.name,
+        "heldFor": seen.why,
+        "devices": dict(seen.would),
+    }
 
 
 def _told(seen: Restore) -> str:

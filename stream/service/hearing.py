@@ -135,9 +135,10 @@ class Hearing:
         if (shard := self._shards.get(place[1])) is not None:
             self._behind_events(self._read_to_end, shard, since_s)
 
-    @staticmethod
-    def _read_to_end(shard: Shard, since_s: float) -> None:
+    def _read_to_end(self, shard: Shard, since_s: float) -> None:
         shard.read_to_end_s = max(shard.read_to_end_s, since_s)
+        self._desk.look_again()
+        self._kick()
 
     def lost(self, place: Place, start: int, end: int) -> None:
         """Retention took these offsets before they were read."""

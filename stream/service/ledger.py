@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from stream.model import Outcome, RevokeResult
 from stream.state import keys
-from stream.state.records import pack_mark, pack_rejects
+from stream.state.records import Admitted, pack_admitted, pack_mark, pack_rejects
 from stream.state.shard import Shard
 from stream.state.store import Put
 from stream.work.cover import Kind, Mark, kind_of
@@ -20,15 +20,32 @@ def entries(shard: Shard, result: RevokeResult, stamp: keys.Stamp, dry: bool) ->
     """What the store has to remember of a result."""
     digest = keys.digest_of(result.message_id.encode())
     if not result.sends:
-        prefix = shard.head(b"D", stamp.timestamp_ms) + digest
-        return [(prefix + result.result_id.encode(), result.outcome.value.encode())]
+        return list(_said(shard, result, stamp, digest, dry))
     if not counts(result.outcome, dry):
         return []
     puts = list(_marks(shard, result, stamp, digest))
+    if shard.keeps_admitted and called(result):
+        places = sum(part.token_count for part in result.sends)
+        admitted = Admitted(digest, result.violation_id, result.client_id or "", places)
+        key = keys.timed(shard.head(b"A", stamp.timestamp_ms), stamp.timestamp_ms, stamp.offset)
+        puts.append((key, pack_admitted(admitted)))
     if result.rejected_tokens:
         prefix = shard.head(b"J", stamp.timestamp_ms) + digest
         puts.append((keys.numbered(prefix, stamp.offset), pack_rejects(result.rejected_tokens)))
     return puts
+
+
+def called(result: RevokeResult) -> bool:
+    """Whether its places were called; of a dry run, whether they would have been."""
+    return result.attempts > 0 or (result.outcome is Outcome.DRY_RUN and result.detail is None)
+
+
+def _said(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, dry: bool) -> Iterator[Put]:
+    """A result without places; HELD is remembered by its message too, so that all others are asked at no cost."""
+    yield shard.head(b"D", stamp.timestamp_ms) + digest + result.result_id.encode(), result.outcome.value.encode()
+    if result.outcome is (Outcome.DRY_RUN if dry else Outcome.HELD):
+        shard.perhaps_held.add(digest)
+        yield shard.head(b"H", stamp.timestamp_ms) + digest, b""
 
 
 def counts(outcome: Outcome, dry: bool) -> bool:

@@ -11,17 +11,18 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
-from stream.model import BadRecord, Send, SendHead, UnpushError
+from stream.model import BadRecord, Send, SendHead, Status, UnpushError
 from stream.service.evidence import events_of
 from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.cover import Mark, size, still_open
+from stream.work.endings import held_id
 from stream.work.judgement import Violation, judge
 
 CHUNK_SENDS: Final = 200
@@ -58,6 +59,8 @@ class Found:
     """Places with a mark, by violationId."""
     open: set[str] = field(default_factory=set)
     """Violations that have a place, or a send that cannot be read, without a mark."""
+    held: set[str] = field(default_factory=set)
+    """Confirmed violations of which HELD was said and nothing since."""
     whole: bool = False
     """Whether all stored sends were counted."""
 
@@ -65,8 +68,8 @@ class Found:
 class Lookup:
     """See the module's words. Its coroutines may raise UnpushError: it cannot be told now."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: Wire, *, dry: bool = False) -> None:
+        self._wire, self._dry = wire, dry
         self._thread = ThreadPoolExecutor(1, "lookup")
         self._stop = threading.Event()
 
@@ -106,7 +109,13 @@ class Lookup:
             self._count_chunk(found, shard, digest, message_id, stored)
             self._rest()
         found.whole = not walk.todo
+        found.held = set(self._held(shard, digest, found.violations.values()))
         return found
+
+    def _held(self, shard: Shard, digest: bytes, violations: Iterable[Violation]) -> Iterator[str]:
+        for each in violations if digest in shard.perhaps_held else ():
+            if each.status is Status.CONFIRMED and shard.said(digest, held_id(each, self._dry)):
+                yield each.violation_id
 
     def _count_chunk(
         self, found: Found, shard: Shard, digest: bytes, message_id: str, stored: list[StoredSend]

@@ -75,6 +75,8 @@ class Passes:
         for parcel in parcels:
             if not it.stands(parcel.violation):
                 it.release(parcel)  # withdrawn while the pass was filling it
+            elif parcel.fate is CALL and it.holds(parcel.violation):
+                it.release(parcel)  # or held
             elif parcel.fate is CALL:
                 self._ways.call(parcel, it.severity)
             else:

@@ -13,7 +13,7 @@ from stream.service.late_letters import HeadersAgain, LateLetters
 from stream.service.outbox import Outbox, Written
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.condemned import Condemned
-from stream.work.endings import Ending, bare_result, ending_of, halves, result_id, result_of
+from stream.work.endings import Ending, bare_result, ending_of, halves, result_id, result_of, words
 from stream.work.judgement import Violation
 from stream.work.packing import Parcel
 
@@ -69,13 +69,13 @@ class Settling:
         if self._desk.wants(parcel):  # else it was withdrawn meanwhile
             self.end(parcel, ending)
 
-    def say(self, it: Condemned, violation: Violation, outcome: Outcome) -> None:
-        """A result without places, once: NOT_FOUND per violation, WITHDRAWN per withdrawal."""
-        words = [f"{outcome.value}@{offset}" for offset in violation.withdrawals]
-        for word in words if outcome is Outcome.WITHDRAWN else [outcome.value]:
-            self._say(it, violation, outcome, f"{word}/dry" if self._dry else word)
+    def say(self, it: Condemned, violation: Violation, outcome: Outcome, detail: str | None = None) -> None:
+        """A result without places, once: NOT_FOUND per violation, WITHDRAWN per withdrawal, HELD until a person's
+        word."""
+        for word in words(violation, outcome, self._dry):
+            self._say(it, violation, outcome, word, detail)
 
-    def _say(self, it: Condemned, violation: Violation, outcome: Outcome, word: str) -> None:
+    def _say(self, it: Condemned, violation: Violation, outcome: Outcome, word: str, detail: str | None) -> None:
         shard = self._desk.shards.get(it.shard)
         name = result_id(violation, (), word)
         if shard is None or name in it.said:
@@ -85,8 +85,9 @@ class Settling:
             return
         self._saying[shard].add(name)
         totals = it.totals(violation.violation_id, self.all_read(shard))
-        said, detail = (Outcome.DRY_RUN, f"would be {outcome.value}") if self._dry else (outcome, None)
-        result = bare_result(violation, said, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
+        if self._dry:
+            outcome, detail = Outcome.DRY_RUN, f"would be {outcome.value}" + (f": {detail}" if detail else "")
+        result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
         self._outbox.write(Written(shard, result, None, violation.trace))
 
     def all_read(self, shard: Shard) -> bool:

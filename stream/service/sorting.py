@@ -16,7 +16,8 @@ from stream.state.records import unpack_rejects
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
-from stream.work.cover import Kind, Mark, Span, known_elsewhere, size, still_open, without
+from stream.work.cover import Kind, Mark, Span, called, known_elsewhere, size, still_open, without
+from stream.work.holding import Holding
 from stream.work.judgement import Violation
 from stream.work.packing import CALL, Fate
 
@@ -42,6 +43,8 @@ class Sorter:
         self._largest_call = largest_call
         self._has_room = has_room
         self._unreadable = unreadable
+        self.draw: Callable[[Condemned, Violation, str, int], bool] = lambda *_: True
+        """Asks the guard whether an app's places, so many, may be called for a violation; where it may act at all."""
         self.before_ms = 0
         """Sends older than this have left retention."""
 
@@ -72,10 +75,68 @@ class Sorter:
         where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id, it.severity)
         for violation in it.standing:
             spans = self._unsettled(it, violation, len(send.tokens), marks)
-            if spans and not room and not self._expired(violation, where):
-                it.postpone(send.head.client_id, stored.bucket, violation)
-            elif spans := self._taken(it, where, spans):
+            if it.holding is not None and not it.holding.acts(violation):
+                self._count(it, it.holding, violation, send, where, spans, marks)
+            doubtful = spans and (it.holding is not None or not room)
+            if doubtful and self._stays(it, violation, send, stored, spans, marks, room):
+                continue
+            if spans := self._taken(it, where, spans):
                 self._divide(it, shard, violation, send, where, marks, spans)
+
+    def _stays(
+        self,
+        it: Condemned,
+        violation: Violation,
+        send: Send,
+        stored: StoredSend,
+        spans: list[Span],
+        marks: list[Mark],
+        room: bool,
+    ) -> bool:
+        """Whether open places are left to a pass to come: their app has no room, or the guard does not let them be
+        called now."""
+        app, bucket = send.head.client_id, stored.bucket
+        if self._expired(violation, (it.shard, stored.offset, stored.timestamp_ms)):
+            return False
+        if it.holding is None or it.holding.acts(violation):
+            if not room:
+                it.postpone(app, bucket, violation)
+                return True
+            if self._drawn(it, violation, send, stored.offset, spans, marks):
+                return False
+        it.hold_back(bucket, violation)
+        return True
+
+    def _count(
+        self,
+        it: Condemned,
+        holding: Holding,
+        violation: Violation,
+        send: Send,
+        where: Where,
+        spans: list[Span],
+        marks: list[Mark],
+    ) -> None:
+        """Count what a violation that may not act would call beside those that may, and what it has called."""
+        name, places = violation.violation_id, len(send.tokens)
+        spent = size(without(called(marks, name), spans))
+        callable_ = send.head.revocable and not self._expired(violation, where)
+        mine = known_elsewhere(spans, marks, name)[1] if callable_ else []
+        theirs = [span for each in it.acting for span in still_open(places, marks, each.violation_id, each.again_ms)]
+        left = without(mine, theirs)
+        if left != mine:
+            holding.beside.add(name)
+        holding.count(name, send.head.client_id, size(left), spent)
+
+    def _drawn(
+        self, it: Condemned, violation: Violation, send: Send, offset: int, spans: list[Span], marks: list[Mark]
+    ) -> bool:
+        """Whether the places that are to be called now were admitted, or are now."""
+        if it.holding is None or not send.head.revocable:
+            return True
+        left = known_elsewhere(spans, marks, violation.violation_id)[1]
+        places = size(without(left, it.under_way.get(offset, ())))
+        return not places or self.draw(it, violation, send.head.client_id, places)
 
     @staticmethod
     def _unsettled(it: Condemned, violation: Violation, places: int, marks: list[Mark]) -> list[Span]:

@@ -40,7 +40,9 @@ from stream.service.chores import Chores
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.gateway import KeyedPushKit
+from stream.service.guarding import Guarding
 from stream.service.hearing import Hearing
+from stream.service.hours import Drawn, drawn_since
 from stream.service.intake import Intake, ToLoop
 from stream.service.keys import Keys
 from stream.service.outbox import Outbox
@@ -56,6 +58,7 @@ from stream.state.folder import move_aside, open_folder
 from stream.state.shard import Shard
 from stream.wire.registry import registry_of
 from stream.wire.wire import Wire
+from stream.work.guard import Guard, Limits
 
 SLICE_S: Final = 0.0005
 """How long the desk plans before the loop turns to calls and replies again."""
@@ -173,7 +176,7 @@ class Service:
         ways = Ways(
             call=calls.call,
             end=lambda parcel, ending: self.settling.end(parcel, ending),
-            say=lambda it, violation, outcome: self.settling.say(it, violation, outcome),
+            say=lambda *what: self.settling.say(*what),
             take_back=calls.take_back,
             lift=calls.lift,
             ready=calls.ready,
@@ -181,7 +184,22 @@ class Service:
             has_room=calls.has_room,
         )
         sorter = Sorter(self.wire, calls.largest_call, calls.has_room, lambda *bad: self.settling.late.found(*bad))
-        return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms)
+        return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms, self._new_guarding())
+
+    def _new_guarding(self) -> Guarding:
+        settings = self.settings.guard
+        limits = Limits(settings.max_devices_per_violation, settings.max_devices_per_hour)
+        return Guarding(Guard(limits), self.clock, self._hours, lambda place: self.tail.ask_end(place), dry=self.dry)
+
+    def _hours(self, shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
+        """Look up what was called for a shard since then; in a thread, since it may be much."""
+
+        def answered(asked: asyncio.Future[list[Drawn]]) -> None:
+            if not asked.cancelled():
+                told(asked.result() if asked.exception() is None else None)
+                self._kick.set()
+
+        self._loop.run_in_executor(None, drawn_since, self.wire, shard, since_ms).add_done_callback(answered)
 
     def _new_intake(self, shards: dict[int, Shard]) -> Intake:
         return Intake(
@@ -237,6 +255,7 @@ class Service:
         assignments = partial(self.cluster.assignments, member["group.id"])
         violations, results = self.names[Topic.VIOLATIONS], self.names[Topic.RESULTS]
         self.unowned = Unowned(member, violations, self.world.partitions, results, assignments)
+        self.arrivals.keeps_admitted = self.settings.guard.max_devices_per_hour > 0
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
 
     def _headers_again(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:

@@ -7,7 +7,7 @@ read in a thread of its own. No push token leaves through here. On the event loo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stream.model import Topic
 from stream.operate.http import Json, Sights, Unknown
@@ -22,6 +22,8 @@ from stream.wire.partitioners import Partitioner
 from stream.work.condemned import Condemned
 from stream.work.judgement import Violation
 
+HELD_BEFORE: Final = "an earlier process held it; its HELD result says why"
+
 
 class Tally(NamedTuple):
     """How far a violation has come. ``complete``: no send is known to be uncounted or unread."""
@@ -32,6 +34,8 @@ class Tally(NamedTuple):
     settled: int
     done: bool
     """Whether every known place is settled."""
+    held: str | None = None
+    """Why a person's word is waited for; None: it is not."""
 
 
 class Views:
@@ -40,7 +44,7 @@ class Views:
     def __init__(self, service: Service) -> None:
         self._service = service
         self.gauges = Gauges(service)
-        self._lookup = Lookup(service.wire)
+        self._lookup = Lookup(service.wire, dry=service.dry)
         self._metrics = Metrics(self.gauges.figures)
         service.settling.watchers.append(self._settled)
 
@@ -113,13 +117,17 @@ class Views:
         """From memory where it is counted there, else from the store."""
         all_read = self._service.settling.all_read(shard)
         if it is not None and (found is None or _counting(it)):
-            done = it.counted and it.idle and not (it.wanted or it.waits_for)
-            return Tally(it.found, it.counted and all_read, *it.totals(violation.violation_id, all_read), done)
+            done = it.counted and it.idle and not (it.wanted or it.waits_for or it.undecided)
+            held = _held_for(it, violation)
+            totals = it.totals(violation.violation_id, all_read)
+            return Tally(it.found, it.counted and all_read, *totals, done, held)
         assert found is not None, "what memory has not counted is looked up"
         settled = found.settled.get(violation.violation_id, 0)
         complete = found.whole and all_read
         matched = found.places if complete else max(found.places, settled + 1)
-        return Tally(found.sends > 0, complete, matched, settled, violation.violation_id not in found.open)
+        done = violation.violation_id not in found.open
+        held = HELD_BEFORE if violation.violation_id in found.held and not done else None
+        return Tally(found.sends > 0, complete, matched, settled, done, held)
 
     async def _message_of(self, violation_id: str) -> str | None:
         known = list(self._service.desk.docket)
@@ -152,12 +160,22 @@ class Views:
 
 
 def state_of(violation: Violation, tally: Tally) -> str:
-    """The contract's word. ``held`` comes with the guard."""
+    """The contract's word."""
     if not violation.stands:
         return "withdrawn"
+    if tally.held is not None:
+        return "held"
     if not tally.found:
         return "waiting"
     return "settled" if tally.complete and tally.done else "active"
+
+
+def _held_for(it: Condemned, violation: Violation) -> str | None:
+    """Also while what is in flight ends."""
+    if it.holding is None or not it.holds(violation) or (it.counted and it.held_back is None):
+        return None
+    why = it.holding.held[violation.violation_id].why
+    return HELD_BEFORE if why is None else str(why)
 
 
 def _violation_seen(violation: Violation, shard: Shard, tally: Tally) -> Json:
@@ -170,6 +188,7 @@ def _violation_seen(violation: Violation, shard: Shard, tally: Tally) -> Json:
         "detector": violation.detector,
         "detectedAt": violation.detected_at_ms,
         "state": state_of(violation, tally),
+        "heldFor": tally.held,
         "tokensMatched": tally.matched,
         "tokensSettled": tally.settled,
         "partition": shard.number,

@@ -26,8 +26,8 @@ class Ways(NamedTuple):
 
     call: Callable[[Parcel, Severity], None]
     end: Callable[[Parcel, Ending], None]
-    say: Callable[[Condemned, Violation, Outcome], None]
-    """A result without places: NOT_FOUND, WITHDRAWN."""
+    say: Callable[[Condemned, Violation, Outcome, str | None], None]
+    """A result without places: NOT_FOUND, WITHDRAWN, HELD; with the reason, where there is one."""
     take_back: Callable[[Callable[[Parcel], bool]], list[Parcel]]
     """Parcels that wait for a call or a retry and are not to be called after all."""
     lift: Callable[[Callable[[Parcel], bool], Severity], None]

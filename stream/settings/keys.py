@@ -31,8 +31,9 @@ SECTIONS: Final = {
     "lanes": "The most severe is called first. So that the others get on too, each has a part of all calls for itself"
     " while it has any waiting; what it does not need is for the others. One call in flight is kept for CRITICAL.",
     "dead_letters": "Records that cannot be read go to the dead-letter topic, whole.",
-    "guard": "How much may be revoked without a person's word. This version does not have the guard yet and refuses"
-    " any limit but 0.",
+    "guard": "How much may be revoked without a person's word. What would be more is held, whole, before any call of"
+    " it, until somebody approves or withdraws it; it blocks nobody. Devices are counted as places in sends' lists: one"
+    " that was sent to twice counts twice.",
     "http": "Health, metrics, the API and the page for people.",
     "log": "The log goes to stderr.",
     "shutdown": "SIGTERM and SIGINT.",
@@ -148,9 +149,11 @@ KEYS: Final = (
         "Above this share of bad records among a topic's last 1,000 the service stops with exit 1: that is a bad "
         "deployment, not bad records. 1: never."),
     Key("guard", "max_devices_per_violation", _DEVICES, 0, "devices",
-        "A violation that would revoke more is held until a person approves it. 0: off."),
+        "A violation that would revoke more is held until a person approves it; sends that carry it above this later "
+        "hold what is left. 0: off."),
     Key("guard", "max_devices_per_hour", _DEVICES, 0, "devices",
-        "Per app and instance, over a sliding hour. 0: off."),
+        "Per app and instance, over a sliding hour: a violation that would make it more is held. What a person "
+        "approved does not count. Rebuilt after a restart from the results written while it was set. 0: off."),
     Key("http", "listen", kinds.address(), "127.0.0.1:8070", "host:port",
         "Beyond loopback only with a `token_file`."),
     Key("http", "advertise", kinds.reachable_at(), "", "host:port or http(s) address",

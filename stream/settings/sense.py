@@ -24,7 +24,6 @@ def check(settings: Settings) -> None:
     _retries_grow(settings)
     _something_is_left_for_the_most_severe(settings)
     _only_a_token_opens_the_door(settings)
-    _guard_is_off(settings)
 
 
 def _topics_differ(settings: Settings) -> None:
@@ -74,15 +73,6 @@ def _only_a_token_opens_the_door(settings: Settings) -> None:
     if not http.listen.loopback and http.token is None:
         right = "beyond loopback it needs http.token_file, a file with the token that callers must show"
         raise _clash(("http", "listen"), str(http.listen), right)
-
-
-def _guard_is_off(settings: Settings) -> None:
-    for name in ("max_devices_per_violation", "max_devices_per_hour"):
-        limit = getattr(settings.guard, name)
-        if limit:
-            raise _clash(
-                ("guard", name), limit, "this version has no guard yet and would not hold anything back; set 0"
-            )
 
 
 def _clash(path: Path, value: object, right: str) -> SettingsError:

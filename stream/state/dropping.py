@@ -20,7 +20,7 @@ from stream.state.store import Put, Store
 KEPT_AT_ONCE: Final = 1_000
 """So many events are copied out of the bucket before the others may write again."""
 
-_SPOKEN: Final = (b"E", b"D")
+_SPOKEN: Final = (b"E", b"D", b"H")
 
 
 class Dropping:

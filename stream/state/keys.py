@@ -11,6 +11,8 @@
     M  a mark            digest          send offset(8) first token(4) result offset(8) → what a result covers of a send
     J  rejected tokens   digest          result offset(8)               → tokens and reasons of that result
     D  said              digest          result id                      → outcome (NOT_FOUND, WITHDRAWN, HELD)
+    H  perhaps held      digest          (nothing)                              → nothing; D tells
+    A  admitted          timestamp_ms    result offset(8)                       → places called, for whom
     R  ranges            topic           (bucket 0)                     → ranges of offsets read
     X  ranges            topic           (bucket 0)                     → of these, the ranges in the index
     T  topic ids         topic           (bucket 0)                     → id of the topic the ranges speak of
@@ -37,7 +39,7 @@ STRETCH: Final = 64
 """Offsets that may lie in one pack: those with the same number when divided by this."""
 LAST_BUCKET: Final = 2**32 - 2
 """Whatever time a record claims, its bucket and the one behind it fit into a key."""
-DATA_KINDS: Final = (b"S", b"L", b"I", b"E", b"M", b"J", b"D")
+DATA_KINDS: Final = (b"S", b"L", b"I", b"E", b"M", b"J", b"D", b"H", b"A")
 """The kinds whose keys carry a time bucket and leave with it."""
 
 _HEAD: Final = struct.Struct(">cHI")
@@ -103,6 +105,17 @@ def mark_of(key: bytes) -> tuple[int, int, int]:
     """Send offset, first token and result offset of a mark's key."""
     send_offset, first_token, result_offset = _MARK.unpack_from(key, PREFIX_BYTES)
     return send_offset, first_token, result_offset
+
+
+def timed(head: bytes, timestamp_ms: int, offset: int) -> bytes:
+    """The key of something that is looked for by its time."""
+    return head + _TWO.pack(max(0, timestamp_ms), offset)
+
+
+def time_of(key: bytes) -> int:
+    """The time (ms) in such a key."""
+    (timestamp_ms,) = _ONE.unpack_from(key, HEAD_BYTES)
+    return int(timestamp_ms)
 
 
 def numbered(prefix: bytes, offset: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -15,6 +15,7 @@ from stream.work.judgement import Trace
 
 _MARK: Final = struct.Struct(">IB?Q")
 _LENGTH: Final = struct.Struct(">I")
+_ADMITTED: Final = struct.Struct(">QI")
 
 
 def pack_mark(mark: Mark) -> bytes:
@@ -43,6 +44,28 @@ def unpack_event(stored: bytes) -> tuple[Trace, bytes]:
     headers = stored[_LENGTH.size : _LENGTH.size + length]
     trace = tuple((name, text.encode("latin-1")) for name, text in orjson.loads(headers)) if headers else ()
     return trace, stored[_LENGTH.size + length :]
+
+
+class Admitted(NamedTuple):
+    """Places that one result says were called for a violation of the message with this digest."""
+
+    digest: bytes
+    violation_id: str
+    app: str
+    places: int
+
+
+def pack_admitted(admitted: Admitted) -> bytes:
+    """The value of an admission's key."""
+    name = admitted.violation_id.encode()
+    return admitted.digest + _ADMITTED.pack(admitted.places, len(name)) + name + admitted.app.encode()
+
+
+def unpack_admitted(value: bytes) -> Admitted:
+    """The reverse."""
+    places, length = _ADMITTED.unpack_from(value, keys.DIGEST_BYTES)
+    at = keys.DIGEST_BYTES + _ADMITTED.size
+    return Admitted(value[: keys.DIGEST_BYTES], value[at : at + length].decode(), value[at + length :].decode(), places)
 
 
 def pack_rejects(rejects: Iterable[RejectedToken]) -> bytes:

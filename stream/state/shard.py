@@ -27,7 +27,7 @@ from stream.state import keys
 from stream.state.dropping import Dropping
 from stream.state.index import Part, Tail, blocks, found_in
 from stream.state.packs import Finder, unpack, unsealed
-from stream.state.records import unpack_event, unpack_mark
+from stream.state.records import Admitted, unpack_admitted, unpack_event, unpack_mark
 from stream.state.store import Put, Store
 from stream.work.condemned import Walk
 from stream.work.cover import Mark
@@ -83,6 +83,10 @@ class Shard:
         """Set while the shard goes away: nothing new is started."""
         self.condemned: set[bytes] = set()
         """Digests of messages that have a violation; may name too many, and never too few once all are ``recalled``."""
+        self.perhaps_held = {_digest(key) for key, _ in store.scan_kind(b"H", number)}
+        """Digests of messages of which HELD was said; may name too many."""
+        self.keeps_admitted = False
+        """Whether what results say of calls is kept by time, for the guard's hour."""
         self.recalled = False
         """Whether everything that was stored before has been condemned again."""
         self.read_back_ms: dict[Topic, float] = {}
@@ -177,6 +181,7 @@ class Shard:
             self._indexed = Ranges()
             self._tail = Tail()
             self._buckets = []
+            self.perhaps_held.clear()
 
     def restoring(self, topic: Topic) -> int:
         """How many offsets below the live reader's start are still to be read."""
@@ -386,6 +391,13 @@ class Shard:
         """Whether the result with this id, one without places, has been delivered."""
         name = result_id.encode()
         return any(self._store.get(prefix + name) is not None for prefix in self._prefixes(b"D", digest))
+
+    def admitted_since(self, since_ms: int) -> Iterator[tuple[int, Admitted]]:
+        """What results since then say was called, with their times (ms)."""
+        for bucket in [each for each in self._buckets if (each + 1) * self._bucket_ms > since_ms]:
+            start = keys.timed(keys.head(b"A", self.number, bucket), since_ms, 0)
+            for key, value in self._store.scan_between(start, keys.head(b"A", self.number, bucket + 1)):
+                yield keys.time_of(key), unpack_admitted(value)
 
     def rejects(self, digest: bytes, result_offset: int) -> bytes | None:
         """The rejected tokens of a result, as stored."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from stream.model import SendPart, Severity
 from stream.work.cover import Span, without
+from stream.work.holding import Holding
 from stream.work.judgement import NOTHING, Judgement, Violation
 from stream.work.packing import Packer, Parcel
 
@@ -107,6 +108,7 @@ class Condemned:
     """One message with at least one violation."""
 
     __slots__ = (
+        "acting",
         "apps",
         "apps_known",
         "arrived_s",
@@ -115,6 +117,8 @@ class Condemned:
         "first_offset",
         "first_timestamp_ms",
         "found",
+        "held_back",
+        "holding",
         "judgement",
         "matched",
         "message_id",
@@ -143,6 +147,10 @@ class Condemned:
         self.judgement = NOTHING
         self.standing: list[Violation] = []
         """The violations that stand, by first offset: a place is called under the first that still has it open."""
+        self.acting: list[Violation] = self.standing
+        """Those of them that the guard lets act."""
+        self.holding: Holding | None = None
+        """What the guard has said; None: it is off, and holds nothing of this message."""
         self.severity = Severity.LOW
         self.since_ms = 0
         """All violations and results from this time on must have been read before it may be acted on."""
@@ -171,6 +179,8 @@ class Condemned:
         those."""
         self.postponed_ms = NEVER_MS
         """When the oldest violation that has such places was asked for last."""
+        self.held_back: int | None = None
+        """The oldest time bucket in which the guard keeps places from being called."""
         self.counted = False
         self.walk: Walk | None = None
         """The last pass, or the one that is running."""
@@ -194,6 +204,23 @@ class Condemned:
         self.since_ms = min(each.since_ms for each in violations.values()) - RESULTS_SLACK_MS
         self.first_timestamp_ms = min(each.first_timestamp_ms for each in violations.values())
         self.first_offset = min(each.first_offset for each in violations.values())
+        if self.holding is not None:
+            self.holding.judged(violations.values())
+        self.see_who_acts()
+
+    def see_who_acts(self) -> None:
+        """The guard has said something."""
+        holding = self.holding
+        self.acting = self.standing if holding is None else [each for each in self.standing if holding.acts(each)]
+
+    def holds(self, violation: Violation) -> bool:
+        """Whether the guard holds this violation."""
+        return self.holding is not None and violation.violation_id in self.holding.held
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the guard is still to say something of one that stands."""
+        return self.holding is not None and bool(self.holding.undecided(self.standing))
 
     def stands(self, violation: Violation) -> bool:
         """Whether this violation, as it is now, still is one to act on."""
@@ -224,7 +251,9 @@ class Condemned:
     def begin_pass(self, walk: Walk) -> None:
         """Start counting from nothing; only while nothing is under way."""
         self.walk, self.wanted = walk, False
-        self.waits_for, self.postponed_ms = {}, NEVER_MS
+        self.waits_for, self.postponed_ms, self.held_back = {}, NEVER_MS, None
+        if self.holding is not None:
+            self.holding.begin_pass(self.standing)
         self.matched, self.found, self.counted, self.missed = 0, False, False, False
         self.settled = {each.violation_id: 0 for each in self.standing}
 
@@ -246,6 +275,11 @@ class Condemned:
         self.waits_for[app] = min(bucket, self.waits_for.get(app, bucket))
         self.postponed_ms = min(self.postponed_ms, violation.latest_ms)
 
+    def hold_back(self, bucket: int, violation: Violation) -> None:
+        """Places of this violation's wait for the guard's word, or a person's."""
+        self.held_back = bucket if self.held_back is None else min(bucket, self.held_back)
+        self.postponed_ms = min(self.postponed_ms, violation.latest_ms)
+
     @property
     def unplanned_ms(self) -> float:
         """When the oldest violation that has places which are not planned was asked for last, or before that."""
@@ -255,7 +289,8 @@ class Condemned:
         """Whether sends of this bucket are still to be looked at."""
         if not self.standing or self.wanted or self.walk is None or self.walk.awaits(bucket):
             return bool(self.standing)
-        return any(oldest <= bucket for oldest in self.waits_for.values())
+        held = self.held_back is not None and self.held_back <= bucket
+        return held or any(oldest <= bucket for oldest in self.waits_for.values())
 
     def seen(self, bucket: int, batch: int) -> bool:
         """Whether the last pass saw, or will see, the send that ``batch`` stored in ``bucket``."""

@@ -93,6 +93,18 @@ def still_open(places: int, marks: Sequence[Mark], violation_id: str, again_ms: 
     return without([(0, places)] if places else [], (m.span for m in marks if covers(m, violation_id, again_ms)))
 
 
+def called(marks: Sequence[Mark], violation_id: str) -> list[Span]:
+    """The places that were called for this violation, as far as marks tell: what another had had revoked or refused
+    before it was covered without a call. Spans may lie over each other where two owners did."""
+    others = [m for m in marks if m.violation_id != violation_id and m.kind >= Kind.REFUSED]
+    return [
+        span
+        for mark in marks
+        if mark.violation_id == violation_id and mark.kind is not Kind.NOT_REVOCABLE
+        for span in without([mark.span], (m.span for m in others if m.result_offset < mark.result_offset))
+    ]
+
+
 def known_elsewhere(
     spans: Sequence[Span], marks: Sequence[Mark], violation_id: str
 ) -> tuple[list[tuple[Span, Mark]], list[Span]]:

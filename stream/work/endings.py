@@ -40,6 +40,22 @@ def unended(parcel: Parcel, detail: str) -> Ending:
     )
 
 
+def words(violation: Violation, outcome: Outcome, dry: bool) -> list[str]:
+    """What names the results without places that are due: NOT_FOUND once per violation, WITHDRAWN per withdrawal, HELD
+    once until a withdrawal."""
+    since = f"@{violation.withdrawals[-1]}" if violation.withdrawals else ""
+    found = {
+        Outcome.WITHDRAWN: [f"{outcome.value}@{offset}" for offset in violation.withdrawals],
+        Outcome.HELD: [f"{outcome.value}{since}"],
+    }
+    return [f"{word}/dry" if dry else word for word in found.get(outcome, [outcome.value])]
+
+
+def held_id(violation: Violation, dry: bool) -> str:
+    """The resultId by which a HELD that still stands is known."""
+    return result_id(violation, (), words(violation, Outcome.HELD, dry)[0])
+
+
 def result_id(violation: Violation, parts: Sequence[SendPart], word: str) -> str:
     """The same for the same work done again after a crash: 32 hexadecimal digits of violation, places and ``word``.
 
@@ -86,7 +102,7 @@ def result_of(parcel: Parcel, ending: Ending, totals: tuple[int, int], now_ms: i
 def bare_result(
     violation: Violation, outcome: Outcome, word: str, totals: tuple[int, int], now_ms: int, detail: str | None = None
 ) -> RevokeResult:
-    """A result that covers no place: NOT_FOUND, WITHDRAWN."""
+    """A result that covers no place: NOT_FOUND, WITHDRAWN, HELD."""
     return RevokeResult(
         result_id=result_id(violation, (), word),
         violation_id=violation.violation_id,

@@ -142,7 +142,7 @@ class Instance:
         ways = Ways(
             call=calls.call,
             end=lambda parcel, ending: self.settling.end(parcel, ending),
-            say=lambda it, violation, outcome: self.settling.say(it, violation, outcome),
+            say=lambda *what: self.settling.say(*what),
             take_back=calls.take_back,
             lift=calls.lift,
             ready=calls.ready,

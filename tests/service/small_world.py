@@ -27,6 +27,8 @@ from stream.model import (
 )
 from stream.service.clock import Clock
 from stream.service.desk import Desk
+from stream.service.guarding import Guarding
+from stream.service.hours import Drawn, drawn_since
 from stream.service.intake import Intake, ToLoop
 from stream.service.ledger import entries
 from stream.service.outbox import Letter, Outbox, Written
@@ -39,6 +41,7 @@ from stream.state.shard import EVERYTHING, Shard
 from stream.state.store import Store
 from stream.wire.wire import Wire
 from stream.work.endings import Ending
+from stream.work.guard import Guard, Limits
 from stream.work.packing import Parcel
 
 MINUTE_MS = 60_000
@@ -99,7 +102,8 @@ class Mailbox:
 class SmallWorld:
     """See the module's words."""
 
-    def __init__(self, folder: Path, *, dry: bool = False) -> None:
+    def __init__(self, folder: Path, *, dry: bool = False, limits: Limits | None = None) -> None:
+        """``limits``: of the guard; None: it is off."""
         self.topics: dict[Topic, list[Record]] = {topic: [] for topic in Topic}
         self.clock = TurnedClock()
         self.wire = Wire()
@@ -107,6 +111,7 @@ class SmallWorld:
         """Every call that was made, also those whose answer was lost."""
         self.crowd: set[str] = set()
         self.largest = 1_000
+        self.limits = limits or Limits()
         self._folder, self._dry = folder, dry
         self._stores = 0
         self._open_store()
@@ -136,6 +141,7 @@ class SmallWorld:
         )
         self.intake = self._new_intake()
         self.intake.shards[0] = self.shard
+        self.shard.keeps_admitted = self.limits.per_hour > 0
         self.at = {topic: len(records) for topic, records in self.topics.items()}
         self.shard.live_start = dict(self.at)
         self.shard.floor = dict.fromkeys(Topic, 0)
@@ -147,7 +153,7 @@ class SmallWorld:
         ways = Ways(
             call=lambda parcel, severity: self.waiting.append(Waiting(parcel, severity)),
             end=lambda parcel, ending: self.settling.end(parcel, ending),
-            say=lambda it, violation, outcome: self.settling.say(it, violation, outcome),
+            say=lambda *what: self.settling.say(*what),
             take_back=self._take_back,
             lift=self._lift,
             ready=lambda severity: sum(each.severity is severity for each in self.waiting),
@@ -157,7 +163,24 @@ class SmallWorld:
             has_room=lambda app, severity: app not in self.crowd,
         )
         sorter = Sorter(self.wire, lambda app: self.largest, ways.has_room, lambda *bad: self.settling.late.found(*bad))
-        return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS)
+        return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS, self._new_guarding())
+
+    def _new_guarding(self) -> Guarding:
+        def hours(shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
+            told(drawn_since(self.wire, shard, since_ms))
+
+        return Guarding(Guard(self.limits), self.clock, hours, self._ask_end, dry=self._dry)
+
+    def _ask_end(self, place: tuple[Topic, int]) -> None:
+        """What the tail answers, a moment later, when it stands at the end."""
+        now_s = self.clock.monotonic_s()
+
+        def answer() -> None:
+            if self.at[Topic.SENDS] == len(self.topics[Topic.SENDS]):
+                self.shard.read_to_end_s = max(self.shard.read_to_end_s, now_s)
+                self.desk.look_again()
+
+        self.loop.append(answer)
 
     def _new_intake(self) -> Intake:
         def soon(call: Callable[..., None]) -> Callable[..., None]:

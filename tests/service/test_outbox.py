@@ -37,7 +37,7 @@ PATIENCE_S = 20.0
 class Remembering:
     """A shard that takes marks and forgets them."""
 
-    owned, number = True, 0
+    owned, number, keeps_admitted = True, 0, False
 
     def head(self, kind: bytes, time_ms: int) -> bytes:
         return kind

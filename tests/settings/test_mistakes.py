@@ -87,8 +87,7 @@ def said(tmp_path: Path, text: str, **environ: str) -> str:
         ('[http]\nlisten = "[::]:8070"', "http.listen", '"[::]:8070"', "http.token_file"),
         ('[avro]\nwrite_format = "confluent"', "avro.write_format", '"confluent"', "avro.registry_url"),
         ('[topics]\ndead_letter = "push.message-sent"', "topics.dead_letter", '"push.message-sent"', "message_sent"),
-        ("[guard]\nmax_devices_per_hour = 5", "guard.max_devices_per_hour", "5", "set 0"),
-        ("[guard]\nmax_devices_per_violation = 5", "guard.max_devices_per_violation", "5", "set 0"),
+        ("[guard]\nmax_devices_per_hour = -5", "guard.max_devices_per_hour", "-5", "0"),
         ('[http]\ntoken_file = "absent"', "http.token_file", "absent", "No such file"),
     ],
 )

@@ -1,0 +1,42 @@
+"""What the guard's hour is rebuilt from: the results of a shard, as the store keeps them by time.
+
+Promised: each place that results of that time say was called counts, but for what a person had approved by then. Not
+promised: what was admitted and has no result yet; whoever does that work now asks for it again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stream.model import Status
+from stream.service.evidence import stored_events
+from stream.state.records import Admitted
+from stream.state.shard import Shard
+from stream.wire.wire import Wire
+from stream.work.judgement import judge
+
+
+class Drawn(NamedTuple):
+    """So many places of an app were called at that time (ms)."""
+
+    at_ms: int
+    app: str
+    places: int
+
+
+def drawn_since(wire: Wire, shard: Shard, since_ms: int) -> list[Drawn]:
+    """For a thread; raises as the wire and the shard do."""
+    approved: dict[bytes, dict[str, int]] = {}
+    found = []
+    for at_ms, admitted in shard.admitted_since(since_ms):
+        if admitted.digest not in approved:
+            approved[admitted.digest] = _approved(wire, shard, admitted)
+        if at_ms < approved[admitted.digest].get(admitted.violation_id, at_ms + 1):
+            found.append(Drawn(at_ms, admitted.app, admitted.places))
+    return found
+
+
+def _approved(wire: Wire, shard: Shard, admitted: Admitted) -> dict[str, int]:
+    """The approved violations of its message, and since when they are."""
+    violations = judge(stored_events(wire, shard, admitted.digest)).values()
+    return {each.violation_id: each.latest_ms for each in violations if each.status is Status.APPROVED}
