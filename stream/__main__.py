@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "run": "the service",
     "demo": "the whole story on this machine, nothing else installed",
     "check": "look at everything a start needs, and change nothing",
+    "approve": "let violations go on that the guard holds",
+    "withdraw": "stop what has not been done yet of violations",
     "topics": "create the topics that are missing",
     "inspect": "what the running service knows of a message or a violation",
     "replay": "send dead letters back where they came from",

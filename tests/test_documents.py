@@ -118,14 +118,6 @@ def test_every_command_and_flag_in_the_readme_is_there() -> None:
             assert flags <= options_of(name), name
 
 
-def test_what_the_readme_calls_missing_is_missing() -> None:
-    """So that nobody forgets to strike it from the list."""
-    (bullet,) = re.findall(r"No tools for operators\*\*:(.+?) are not there", README.read_text("utf-8"), re.DOTALL)
-    missing = set(re.findall(r"`(\w+)`", bullet))
-    assert missing
-    assert not missing & set(COMMANDS)
-
-
 def test_every_make_target_in_the_readme_is_there() -> None:
     targets = set(re.findall(r"\bmake (\w+)", "\n".join(re.findall(r"`([^`\n]+)`", README.read_text("utf-8")))))
     targets |= set(re.findall(r"^make (\w+)", "\n".join(blocks(README, "sh")), re.MULTILINE))

@@ -30,6 +30,20 @@ _IDS: Final = "ids"
 _MAX_MISSING: Final = 1_000
 
 
+def registry_of(settings: Settings) -> Registry | None:
+    """The one that the settings name; None: they name none."""
+    avro, topics = settings.avro, settings.topics
+    if avro.registry_url is None:
+        return None
+    info = f"{avro.registry_user or ''}:{avro.registry_password.reveal()}" if avro.registry_password is not None else ""
+    written = {
+        "MessageSent": topics.message_sent,
+        "ViolationDetected": topics.violation_detected,
+        "RevokeResult": topics.revoke_result,
+    }
+    return Registry(avro.registry_url, written, info, avro.auto_register)
+
+
 class Registry:
     """A Confluent Schema Registry through confluent-kafka's own client. Safe to use from several threads; it blocks."""
 

@@ -1,0 +1,54 @@
+"""``unpush approve`` and ``unpush withdraw``: from ids to events.
+
+Promised: each id is tried, whatever becomes of the others; what is not known is named in the end, and then it failed.
+Not promised: one event where the command is repeated; a later one of the same status changes nothing, but that an
+APPROVED tries again what was given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stream.model import StartError, Status, UnpushError, ViolationEvent
+from stream.operate.inquiry import Inquiry
+from stream.service.decisions import Decisions, blind_event, event_of
+from stream.settings import Settings
+
+
+def decide(settings: Settings, status: Status, violation_ids: Iterable[str], message_id: str | None) -> None:
+    """For violations that the running service knows; ``message_id``: where several messages have one of such an id.
+    Prints a line for each. Raises StartError where any was not written."""
+    inquiry, decisions, wrong = Inquiry(settings.http), None, list[UnpushError]()
+    for violation_id in violation_ids:
+        try:
+            seen = inquiry.violation(violation_id, message_id)
+            decisions = decisions or Decisions(settings)
+            _write(decisions, event_of(seen, status), seen["partition"], seen)
+        except UnpushError as error:
+            wrong.append(error)
+    _raise(wrong)
+
+
+def decide_blindly(
+    settings: Settings, status: Status, violation_ids: Iterable[str], message_id: str, now_ms: int
+) -> None:
+    """The same where no service is asked. Raises StartError."""
+    decisions, wrong = Decisions(settings), list[UnpushError]()
+    for violation_id in violation_ids:
+        try:
+            _write(decisions, blind_event(violation_id, message_id, status, now_ms), None, {})
+        except UnpushError as error:
+            wrong.append(error)
+    _raise(wrong)
+
+
+def _write(decisions: Decisions, event: ViolationEvent, partition: int | None, seen: dict[str, Any]) -> None:
+    place = decisions.write(event, partition)
+    was = f" (it was {seen['state']}, {seen['tokensSettled']} of {seen['tokensMatched']} settled)" if seen else ""
+    print(f"{event.violation_id} of message {event.message_id}: {event.status.value}, {decisions.topic}/{place}{was}")
+
+
+def _raise(wrong: list[UnpushError]) -> None:
+    if wrong:
+        raise StartError("; ".join(dict.fromkeys(map(str, wrong))))

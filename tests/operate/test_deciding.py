@@ -1,0 +1,171 @@
+"""`unpush approve` and `unpush withdraw` against a running service: from an id to its event."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.model import Severity, StartError, Status
+from stream.operate.inquiry import Inquiry, Unheard
+from stream.service.deciding import decide, decide_blindly
+from stream.service.decisions import event_of
+from stream.settings import Address, HttpSettings, Secret, Settings
+from tests.operate.running import Rig, running
+
+GUARD = "guard.max_devices_per_violation = 2"
+Capture = pytest.CaptureFixture[str]
+
+
+def settings_of(rig: Rig) -> Settings:
+    """As a person's command reads them: with the port that the service has."""
+    host, _, port = rig.address.rpartition(":")
+    settings = rig.service.settings
+    return replace(settings, http=replace(settings.http, listen=Address(host, int(port))))
+
+
+def state(word: str) -> Callable[[Any], bool]:
+    """Whether an answer says so."""
+    return lambda reply: reply.json.get("state") == word
+
+
+async def test_an_approved_violation_goes_on_with_its_own_words(tmp_path: Path, capsys: Capture) -> None:
+    """Writes the APPROVED event of a violation that the running service knows, with its original detectedAt."""
+    async with running(tmp_path, GUARD) as rig:
+        await rig.ready()
+        rig.send("m", 3)
+        detected_ms = rig.event("v/1", "m")
+        seen = await rig.until("/api/violations/v%2F1", state("held"))
+        assert seen.json["heldFor"] == "it would revoke 3 devices, guard.max_devices_per_violation allows 2"
+        assert (seen.json["tokensMatched"], seen.json["tokensSettled"]) == (3, 0)
+        status = (await rig.get("/api/status")).json["guard"]
+        assert (status["heldViolations"], list(status["heldDevices"].values())) == (1, [3])
+        assert status["held"][0]["violationId"] == "v/1"
+        await asyncio.to_thread(decide, settings_of(rig), Status.APPROVED, ["v/1"], None)
+        seen = await rig.until("/api/violations/v%2F1", state("settled"))
+        assert (seen.json["status"], seen.json["detectedAt"], seen.json["heldFor"]) == ("APPROVED", detected_ms, None)
+        assert (await rig.get("/api/messages/m")).json["violations"][0]["state"] == "settled"
+        assert (await rig.get("/api/status")).json["guard"]["heldViolations"] == 0
+    assert "\nv/1 of message m: APPROVED, push.violation-detected/" in capsys.readouterr().out
+
+
+async def test_the_event_stands_where_the_violation_does_whatever_its_key_says(tmp_path: Path) -> None:
+    """Into its violation's partition: another shard would take it for a finding of its own."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        for number in range(4):
+            rig.event(f"v{number}", f"m{number}", partition=number)
+            await rig.until(f"/api/violations/v{number}?messageId=m{number}", lambda reply: reply.status == 200)
+        await asyncio.to_thread(decide, settings_of(rig), Status.WITHDRAWN, [f"v{n}" for n in range(4)], None)
+        for number in range(4):
+            await rig.until(f"/api/violations/v{number}", state("withdrawn"))
+
+
+async def test_unknown_ids_are_named_and_the_others_are_written(tmp_path: Path) -> None:
+    """Exit 1 for an unknown id."""
+    async with running(tmp_path, GUARD) as rig:
+        await rig.ready()
+        rig.event("known", "m")
+        await rig.until("/api/violations/known", lambda reply: reply.status == 200)
+        with pytest.raises(StartError, match="'nobody' is not known here"):
+            await asyncio.to_thread(decide, settings_of(rig), Status.WITHDRAWN, ["nobody", "known"], None)
+        await rig.until("/api/violations/known", state("withdrawn"))
+
+
+async def test_a_withdrawal_that_names_its_message_asks_no_service(tmp_path: Path) -> None:
+    """By the house's partitioner; no repeat of a finding from before undoes it."""
+    async with running(tmp_path, GUARD) as rig:
+        await rig.ready()
+        rig.send("m", 3)
+        detected_ms = rig.event("v", "m")
+        await rig.until("/api/violations/v", state("held"))
+        nobody = replace(settings_of(rig), http=replace(rig.service.settings.http, listen=Address("127.0.0.1", 1)))
+        await asyncio.to_thread(decide_blindly, nobody, Status.WITHDRAWN, ["v"], "m", detected_ms + 60_000)
+        await rig.until("/api/violations/v", state("withdrawn"))
+
+
+def test_an_event_changes_the_status_only() -> None:
+    """All else as its first event had it."""
+    seen = {"violationId": "v", "messageId": "m", "severity": "LOW", "status": "CONFIRMED", "reason": "spam"}
+    event = event_of({**seen, "detector": "d", "detectedAt": 5}, Status.APPROVED)
+    assert (event.severity, event.status, event.reason, event.detector) == (Severity.LOW, Status.APPROVED, "spam", "d")
+    assert event.detected_at_ms == 5
+
+
+# --- asking
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]:
+    """A server that answers each GET so; its port."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, body: str, **headers: str) -> None:
+    """Answer so."""
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(body.encode())
+
+
+def inquiry(port: int, host: str = "127.0.0.1") -> Inquiry:
+    """Questions to that port."""
+    return Inquiry(HttpSettings(Address(host, port), None, None, Secret("abc")))
+
+
+def test_the_owner_is_followed_with_the_token() -> None:
+    """An instance that does not own it answers 307; both want the token."""
+    shown: list[tuple[str, str | None]] = []
+
+    def owner(handler: BaseHTTPRequestHandler) -> None:
+        shown.append((handler.path, handler.headers["Authorization"]))
+        reply(handler, 200, '{"state": "held"}')
+
+    with answering(owner) as owners:
+        there = f"http://127.0.0.1:{owners}/api/violations/v%2F1?messageId=m"
+        with answering(lambda handler: reply(handler, 307, "{}", Location=there)) as port:
+            assert inquiry(port, "0.0.0.0").violation("v/1", "m") == {"state": "held"}
+    assert shown == [("/api/violations/v%2F1?messageId=m", "Bearer abc")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (404, '{"error": "it is not known here"}', Unheard, "it is not known here"),
+        (503, '{"error": "not found within 10 s"}', Unheard, "not found within 10 s"),
+        (401, '{"error": "show the token"}', StartError, "http.token_file: the service at .* does not take this token"),
+        (404, "<html>", StartError, "is no unpush: HTTP 404"),
+    ],
+)
+def test_a_refusal_is_one_sentence(status: int, body: str, kind: type[Exception], said: str) -> None:
+    """The service's own, where it has one; the token is in none."""
+    with answering(lambda handler: reply(handler, status, body)) as port, pytest.raises(kind, match=said) as found:
+        inquiry(port).violation("v")
+    assert "abc" not in str(found.value)
+
+
+def test_a_service_that_does_not_run_is_said_with_its_address() -> None:
+    """Exit 1, one sentence."""
+    with pytest.raises(StartError, match=r"no service answers at 127\.0\.0\.1:1: Connection refused"):
+        inquiry(1).violation("v")
