@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stream.model import Outcome, Severity, Status, Topic
+from stream.service import passes
 from stream.work.guard import Limits
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
 
@@ -405,3 +406,77 @@ def test_a_dry_run_says_what_would_be_held_once(make: MakeWorld) -> None:
     assert would.outcome is Outcome.DRY_RUN
     assert (would.detail or "").startswith("would be HELD: it would revoke 6 devices")
     assert held_by_app(world) == [("v1", {"app": 6})]
+
+
+def test_held_work_whose_send_leaves_retention_first_ends_before_its_bucket_is_dropped(make: MakeWorld) -> None:
+    """Age is the record's: of a young violation too an old send ends FAILED before it is gone."""
+    world = make(per_violation=5)
+    old = world.send("m", tokens(6))
+    world.clock.ms += RETENTION_MS - 60 * MINUTE_MS
+    world.violate("m")
+    world.until_quiet()
+    assert world.outcomes("m") == [HELD]
+    bucket = world.shard.bucket(world.topics[Topic.SENDS][old].timestamp_ms)
+    world.clock.ms += RETENTION_MS // 12
+    world.desk.expire(world.clock.ms)
+    assert not world.desk.done_with(0, bucket)
+    world.until_quiet()
+    assert [(r.outcome, r.detail) for r in world.results[1:]] == [(FAILED, "expired")]
+    assert world.desk.done_with(0, bucket)
+
+
+def plan(world: SmallWorld) -> None:
+    """Read everything, and let the desk plan as far as it can."""
+    for topic in Topic:
+        world.read(topic)
+    while world.loop or world.desk.has_plans:
+        world.tell()
+        world.step()
+
+
+def test_what_is_being_packed_is_not_called_when_a_send_of_the_same_pass_holds_it(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places that wait in a call which is not full yet are left too."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
+    world = make(per_violation=5)
+    for name in ("t", "u"):
+        world.send("m", tokens(2, name))
+    world.violate("m")
+    for topic in Topic:
+        world.read(topic)
+    while world.loop:
+        world.tell()
+    it = world.desk.docket.get(0, "m")
+    assert it is not None
+    while not (it.walking and it.acting):  # until the pass that packs has begun
+        world.step()
+        world.tell()
+    world.send("m", tokens(2, "late"))
+    plan(world)
+    world.until_quiet()
+    assert world.outcomes("m") == [HELD]
+    assert world.called == []
+
+
+def test_who_waits_beside_another_is_counted_whole_when_that_is_withdrawn(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WITHDRAWN of the first hands the rest to the second: asked for whole, not send by send."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
+    world = make(per_hour=9)
+    world.largest = 2
+    world.crowd.add("a")
+    for name in ("t", "u", "v"):
+        world.send("m", tokens(2, name), app="a")
+    world.send("m", tokens(1, "w"), app="b")
+    world.violate("m", "v1")
+    world.until_quiet()
+    assert world.outcomes("m", "v1") == [REVOKED]
+    world.violate("m", "v2")
+    plan(world)
+    world.violate("m", "v1", status=WITHDRAWN)
+    world.crowd.clear()
+    world.until_quiet()
+    assert world.outcomes("m", "v2") == [HELD]
+    assert {parcel.client_id for parcel in world.called} == {"b"}

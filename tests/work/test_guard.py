@@ -20,7 +20,7 @@ APPS = ("a", "b")
 
 steps = st.lists(
     st.tuples(
-        st.floats(0.0, 2_000.0),
+        st.one_of(st.sampled_from([0.0, 0.5, 0.75, 1_800.0, 3_599.0, 3_599.5]), st.floats(0.0, 2_000.0)),
         st.integers(0, 3),
         st.dictionaries(st.sampled_from(APPS), st.integers(0, 130), max_size=2),
     ),
