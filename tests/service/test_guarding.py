@@ -292,6 +292,22 @@ def test_what_waits_for_its_call_is_given_back_when_late_sends_hold_the_violatio
     assert held_by_app(world) == [("v1", {"app": 4})]
 
 
+def test_a_call_that_comes_back_to_be_tried_again_is_given_back_when_its_violation_is_held(make: MakeWorld) -> None:
+    """What is left is held: a retry too."""
+    world = make(per_violation=5)
+    world.send("m", tokens(4))
+    world.violate("m")
+    plan(world)
+    flying = world.call()
+    world.send("m", tokens(2, "late"))
+    plan(world)
+    assert not world.desk.wants(flying.parcel)
+    world.in_flight.clear()
+    world.until_quiet()
+    assert world.outcomes("m") == [HELD]
+    assert held_by_app(world) == [("v1", {"app": 6})]
+
+
 def test_a_violation_starts_only_when_no_earlier_send_is_unread(make: MakeWorld) -> None:
     """With a guard set; without one nothing waits."""
     world = make(per_violation=5)
@@ -453,6 +469,7 @@ def test_what_is_being_packed_is_not_called_when_a_send_of_the_same_pass_holds_i
         world.step()
         world.tell()
     world.send("m", tokens(2, "late"))
+    world.send("m", tokens(2, "later"))  # so that the pass does not end as it is held
     plan(world)
     world.until_quiet()
     assert world.outcomes("m") == [HELD]
