@@ -63,6 +63,11 @@ class Tail:
         self._lag = Lag(self._consumer, names)
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._asked: set[Place] = set()
+        self._awaited: dict[Place, tuple[int, float]] = {}
+        """Ends that lay ahead when somebody asked, and since when they were there."""
+        self.passed: Callable[[Place, float], None] = lambda *_: None
+        """Is told that an end which lay ahead at some moment has been passed. Less than ``at_end``: a broker that has
+        just come back may have named one that was none."""
         self._stop = threading.Event()
         self.behind = False
         self.thread = threading.Thread(target=self._run, name="tail", daemon=True)
@@ -151,6 +156,8 @@ class Tail:
         else:
             self._at[place] = end
             self._standing.went_on(place)
+            if place in self._awaited:
+                self._arrived(place)
 
     def _reached(self, place: Place, end: int) -> None:
         """The end of the partition as it was just now; markers of transactions before it leave no record."""
@@ -166,6 +173,16 @@ class Tail:
         except (Fenced, *WAITS):
             return
         self._at[place] = end
+        if place in self._awaited:
+            self._arrived(place)
+
+    def _arrived(self, place: Place) -> None:
+        """While records keep coming the end itself is hardly ever where we are; the one that was asked for is passed
+        soon."""
+        end, since_s = self._awaited[place]
+        if self._at[place] >= end:
+            del self._awaited[place]
+            self.passed(place, since_s)
 
     def _look_for_end(self, place: Place) -> None:
         self._asked.discard(place)
@@ -179,6 +196,8 @@ class Tail:
             return
         if at == end:  # below what has been read is no end: a broker that has just come back does not know it
             self._at_end(place, since_s)
+        elif at < end:
+            self._awaited.setdefault(place, (end, since_s))
 
     def _trouble(self, message: Message) -> None:
         error = message.error()
@@ -206,6 +225,8 @@ class Tail:
 
     def _unassign(self, places: list[Place]) -> None:
         held = [place for place in places if self._at.pop(place, None) is not None]
+        for place in held:
+            self._awaited.pop(place, None)
         self._standing.forget(held)
         if held:
             self._consumer.incremental_unassign([TopicPartition(self._names[t], p) for t, p in held])

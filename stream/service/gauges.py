@@ -80,6 +80,9 @@ class Gauges:
             yield Note("app_waits", f"app {client_id} makes no calls: {why}")
         for client_id, standing in service.sampling.reusing.items():
             yield Note("notify_id_reused", _reused(client_id, standing))
+        if held := service.desk.guarding.held:
+            devices = sum(service.desk.guarding.devices.values())
+            yield Note("held", f"{held} violations of {devices} devices wait for unpush approve or unpush withdraw")
         if service.chores.disagreement is not None:
             yield Note("partitioners_differ", service.chores.disagreement)
         for topic, seen in self.restoring().items():

@@ -125,7 +125,8 @@ class Guarding:
 
     def _known(self, it: Condemned, shard: Shard) -> bool:
         """Whether no send from before it is unread, and all hours are known."""
-        return not self._unknown and _restored(shard) and shard.read_to_end_s >= it.arrived_s
+        read_s = max(shard.read_to_end_s, shard.read_past_s)
+        return not self._unknown and _restored(shard) and read_s >= it.arrived_s
 
     def _ask_ends(self, waiting: Iterable[Condemned]) -> None:
         for number in {it.shard for it in waiting}:

@@ -140,6 +140,16 @@ class Hearing:
         self._desk.look_again()
         self._kick()
 
+    def passed(self, place: Place, since_s: float) -> None:
+        """What a broker said was there at that moment has been read."""
+        if (shard := self._shards.get(place[1])) is not None:
+            self.call_soon(self._read_past, shard, since_s)
+
+    def _read_past(self, shard: Shard, since_s: float) -> None:
+        shard.read_past_s = max(shard.read_past_s, since_s)
+        self._desk.look_again()
+        self._kick()
+
     def lost(self, place: Place, start: int, end: int) -> None:
         """Retention took these offsets before they were read."""
         topic, count = self._names[place[0]], end - start

@@ -255,6 +255,7 @@ class Service:
         assignments = partial(self.cluster.assignments, member["group.id"])
         violations, results = self.names[Topic.VIOLATIONS], self.names[Topic.RESULTS]
         self.unowned = Unowned(member, violations, self.world.partitions, results, assignments)
+        self.tail.passed = hearing.passed
         self.arrivals.keeps_admitted = self.settings.guard.max_devices_per_hour > 0
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
 

@@ -96,6 +96,9 @@ class Shard:
         self.live_start: dict[Topic, int] = {}
         self.read_to_end_s = 0.0
         """All sends that were there at this moment (monotonic) have been read, as far as anybody asked."""
+        self.read_past_s = 0.0
+        """The same by the end that a broker named at that moment, which lay ahead then: true unless it had just come
+        back and knew no better."""
         self._store = store
         self._bucket_ms = bucket_ms
         self._lock = threading.Lock()

@@ -120,6 +120,34 @@ def test_what_stands_in_an_open_transaction_is_not_read_yet() -> None:
     assert failed == []
 
 
+def test_an_end_that_lay_ahead_is_passed_though_more_keeps_coming() -> None:
+    """Under load the end itself is hardly ever where the reader is; whoever waits for what was there need not."""
+    taken, said, passed, failed = list[int](), list[Place](), list[Place](), list[Exception]()
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        settings = written(broker, 20)
+        tail = Tail(
+            properties.sends(settings),
+            NAMES,
+            lambda topic, partition, messages, start, end: taken.extend(range(start, end)),
+            FullSpeed(),
+            lambda *_: 25,
+            lambda place, since_s: said.append(place),
+            lambda *_: None,
+            failed.append,
+        )
+        tail.passed = lambda place, since_s: passed.append(place)
+        tail.thread.start()
+        tail.add({PLACE: 0})
+        wait_until(lambda: len(taken) == 20)
+        tail.ask_end(PLACE)
+        time.sleep(0.2)
+        assert (said, passed) == ([], [])
+        written(broker, 10)
+        wait_until(lambda: passed == [PLACE])
+        tail.stop()
+    assert (said, failed) == ([], [])
+
+
 def test_a_shard_that_stood_still_when_it_left_is_read_when_it_is_back() -> None:
     """A frozen owner wakes up, cannot bury a bad record, loses the shard and has it again: the client remembers over
     all that that it was told to pause."""

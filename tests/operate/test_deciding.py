@@ -48,6 +48,10 @@ async def test_an_approved_violation_goes_on_with_its_own_words(tmp_path: Path, 
         status = (await rig.get("/api/status")).json["guard"]
         assert (status["heldViolations"], list(status["heldDevices"].values())) == (1, [3])
         assert status["held"][0]["violationId"] == "v/1"
+        notes = (await rig.get("/readyz")).json["notes"]
+        assert [note["why"] for note in notes if note["word"] == "held"] == [
+            "1 violations of 3 devices wait for unpush approve or unpush withdraw"
+        ]
         await asyncio.to_thread(decide, settings_of(rig), Status.APPROVED, ["v/1"], None)
         seen = await rig.until("/api/violations/v%2F1", state("settled"))
         assert (seen.json["status"], seen.json["detectedAt"], seen.json["heldFor"]) == ("APPROVED", detected_ms, None)
