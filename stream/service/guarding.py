@@ -137,6 +137,7 @@ class Guarding:
         """A pass has ended: decide what it counted, in the order of the violations' first events."""
         if (holding := it.holding) is None:
             return
+        holding.whole = holding.whole and not self._unknown  # a shard may have come meanwhile
         for violation in holding.counted(it.standing):
             request = holding.request(violation)
             why = self._guard.admit(it.shard, request, self._clock.monotonic_s())

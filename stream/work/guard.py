@@ -55,36 +55,46 @@ class Hour:
     """What was admitted within the last 60 minutes, by shard and app. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[int, str], deque[tuple[int, int]]] = {}
-        self._total: dict[tuple[int, str], int] = {}
+        self._windows: dict[str, dict[int, _Window]] = {}
 
     def draw(self, shard: int, app: str, places: int, at_s: float) -> None:
         """So many were admitted then. One that is older than the last counts as long as the last."""
-        seconds = self._seconds.setdefault((shard, app), deque())
-        second, before = int(at_s // 1), 0
-        if seconds and seconds[-1][0] >= second:
-            second, before = seconds.pop()
-        seconds.append((second, before + places))
-        self._total[shard, app] = self._total.get((shard, app), 0) + places
+        self._windows.setdefault(app, {}).setdefault(shard, _Window()).add(int(at_s // 1), places)
 
     def drawn(self, app: str, now_s: float) -> int:
         """Of all shards; what was admitted counts a moment longer than the hour, never shorter."""
-        return sum(self._drawn(key, now_s) for key in self._seconds if key[1] == app)
+        return sum(window.total(now_s) for window in self._windows.get(app, {}).values())
 
-    def _drawn(self, key: tuple[int, str], now_s: float) -> int:
-        seconds = self._seconds[key]
-        while seconds and seconds[0][0] + 1 + HOUR_S <= now_s:
-            self._total[key] -= seconds.popleft()[1]
-        return self._total[key]
-
-    def apps(self) -> set[str]:
+    def apps(self) -> list[str]:
         """Those of which anything was admitted."""
-        return {app for _, app in self._seconds}
+        return list(self._windows)
 
     def forget(self, shard: int) -> None:
         """The shard has left, and its hour with it."""
-        for key in [key for key in self._seconds if key[0] == shard]:
-            del self._seconds[key], self._total[key]
+        for windows in self._windows.values():
+            windows.pop(shard, None)
+
+
+class _Window:
+    """Of one app in one shard, second by second."""
+
+    __slots__ = ("_places", "_seconds")
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[int, int]] = deque()
+        self._places = 0
+
+    def add(self, second: int, places: int) -> None:
+        before = 0
+        if self._seconds and self._seconds[-1][0] >= second:
+            second, before = self._seconds.pop()
+        self._seconds.append((second, before + places))
+        self._places += places
+
+    def total(self, now_s: float) -> int:
+        while self._seconds and self._seconds[0][0] + 1 + HOUR_S <= now_s:
+            self._places -= self._seconds.popleft()[1]
+        return self._places
 
 
 class Guard:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from stream.model import Outcome, Severity, Status, Topic
 from stream.service import passes
+from stream.state.shard import Shard
 from stream.work.guard import Limits
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
 
@@ -474,6 +476,34 @@ def test_what_is_being_packed_is_not_called_when_a_send_of_the_same_pass_holds_i
     world.until_quiet()
     assert world.outcomes("m") == [HELD]
     assert world.called == []
+
+
+def test_nobody_is_admitted_while_the_hour_of_a_shard_that_has_just_come_is_unknown(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was being counted or called as it came."""
+    world = make(per_hour=9)
+    other = cast(Shard, SimpleNamespace(number=1, past_is_read=False, read_back_to=lambda since_ms: False))
+    world.send("m", tokens(2))
+    world.violate("m")
+    world.until_quiet()
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
+    for name in ("n", "o"):
+        world.send("n", tokens(2, name))
+    world.violate("n")
+    for topic in Topic:
+        world.read(topic)
+    while (it := world.desk.docket.get(0, "n")) is None or not it.walking:  # until it is being counted
+        world.tell()
+        world.step()
+    world.desk.guarding.shard_came(other)
+    world.send("m", tokens(1, "late"))
+    plan(world)
+    world.desk.unpark()
+    assert not world.waiting
+    world.desk.guarding.shard_went(1)
+    world.until_quiet()
+    assert (world.outcomes("m"), world.outcomes("n")) == ([REVOKED, REVOKED], [REVOKED])
 
 
 def test_who_waits_beside_another_is_counted_whole_when_that_is_withdrawn(
