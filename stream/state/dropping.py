@@ -43,7 +43,7 @@ class Dropping:
 
     def note(self, written: Iterable[bytes]) -> None:
         """Keys that are just being written, under the lock."""
-        self._touched.update(_digest(key) for key in written if key[:1] in _SPOKEN)
+        self._touched.update(keys.digest_in(key) for key in written if key[:1] in _SPOKEN)
 
     def keep(self) -> set[bytes]:
         """Copy all that is to stay; gives the digests of all that is there. Raises as ``Shard.add`` does."""
@@ -60,7 +60,7 @@ class Dropping:
     def _keep(self, pairs: Iterator[Put]) -> set[bytes]:
         digests: set[bytes] = set()
         while some := list(islice(pairs, KEPT_AT_ONCE)):
-            digests.update(_digest(key) for key, _ in some)
+            digests.update(keys.digest_in(key) for key, _ in some)
             kept = self._kept(some)  # the long part of it, and so without the lock
             with self._writing():
                 self._store.write(kept)
@@ -77,7 +77,7 @@ class Dropping:
     def _in_later_bucket(self, key: bytes) -> bytes | None:
         """The key in the latest bucket that has an event of the message; None: there is none behind this."""
         later = [each for each in reversed(self._buckets()) if each > self._bucket]
-        events = self._store.scan(keys.head(b"E", self._number, each) + _digest(key) for each in later)
+        events = self._store.scan(keys.head(b"E", self._number, each) + keys.digest_in(key) for each in later)
         if (found := next(events, None)) is None:
             return None
         return keys.head(key[:1], self._number, keys.bucket_of(found[0])) + key[keys.HEAD_BYTES :]
@@ -93,7 +93,3 @@ class Dropping:
 
     def _span(self, kind: bytes) -> tuple[bytes, bytes]:
         return keys.head(kind, self._number, self._bucket), keys.head(kind, self._number, self._bucket + 1)
-
-
-def _digest(key: bytes) -> bytes:
-    return key[keys.HEAD_BYTES : keys.PREFIX_BYTES]

@@ -53,6 +53,11 @@ digest_of = xxhash.xxh3_64_digest
 """``digest_of(message_id_bytes) -> 8 bytes``; C speed, the same in every process."""
 
 
+def digest_in(key: bytes) -> bytes:
+    """The digest that a key names behind its head."""
+    return key[HEAD_BYTES:PREFIX_BYTES]
+
+
 def some_digests(joined: bytes, chosen: Iterable[int]) -> bytes:
     """Some of many joined digests, joined."""
     return b"".join(joined[DIGEST_BYTES * i : DIGEST_BYTES * (i + 1)] for i in chosen)

@@ -83,7 +83,7 @@ class Shard:
         """Set while the shard goes away: nothing new is started."""
         self.condemned: set[bytes] = set()
         """Digests of messages that have a violation; may name too many, and never too few once all are ``recalled``."""
-        self.perhaps_held = {_digest(key) for key, _ in store.scan_kind(b"H", number)}
+        self.perhaps_held = {keys.digest_in(key) for key, _ in store.scan_kind(b"H", number)}
         """Digests of messages of which HELD was said; may name too many."""
         self.keeps_admitted = False
         """Whether what results say of calls is kept by time, for the guard's hour."""

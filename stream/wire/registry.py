@@ -137,16 +137,6 @@ class Registry:
         return head
 
 
-def registry_of(settings: Settings) -> Registry | None:
-    """The registry that the settings name; None: there is none."""
-    avro, topics = settings.avro, settings.topics
-    if avro.registry_url is None:
-        return None
-    info = "" if avro.registry_password is None else f"{avro.registry_user or ''}:{avro.registry_password.reveal()}"
-    names = dict(zip(("MessageSent", "ViolationDetected", "RevokeResult"), topics.partitioned_alike, strict=True))
-    return Registry(avro.registry_url, names, info, avro.auto_register)
-
-
 def _client_settings(url: str, user_info: str) -> dict[str, object]:
     settings: dict[str, object] = {"url": url, "timeout": ANSWER_WITHIN_S, "max.retries": 0}
     if user_info:
