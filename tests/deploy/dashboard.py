@@ -17,6 +17,9 @@ SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 QUANTILE: Final = (
     "histogram_quantile(0.95, sum by (severity, le) (rate(unpush_violation_to_revoked_seconds_bucket{S}[R])))"
 )
+REUSED: Final = (
+    "sum by (app) (rate(unpush_slots_reused_total{S}[15m])) / sum by (app) (rate(unpush_slots_sampled_total{S}[15m]))"
+)
 COLUMNS: Final = 24
 COLOURS: Final = {"CRITICAL": "dark-red", "HIGH": "orange", "MEDIUM": "yellow", "LOW": "blue"}
 CHOSEN: Final = 'job="$job",instance=~"$instance"'
@@ -116,6 +119,11 @@ def board() -> list[str | Line]:
                    ("sum(unpush_outbox_size{S})", "to be delivered")]),
             Graph("Apps that wait", "1: the app makes no ordinary call.",
                   [("max by (app) (unpush_app_waits{S})", "{{app}}")]),
+        ]),
+        Line(8, [
+            Graph("One notifyId for several messages",
+                  "Of the slots looked at, the part that was given to another message.",
+                  [(REUSED, "{{app}}")], "percentunit"),
         ]),
         "Reading",
         Line(8, [

@@ -165,6 +165,7 @@ def test_every_reason_to_be_woken_has_a_metric_that_an_alert_looks_at() -> None:
         "unpush_retries_waiting",
         "unpush_app_devices_per_second_limit",
         "unpush_open_messages",
+        "unpush_slots_sampled",
         "unpush_outbox_size",
     }
     assert {each.name for each in METRICS} - looked_at == to_look_at_only
