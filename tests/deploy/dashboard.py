@@ -121,6 +121,13 @@ def board() -> list[str | Line]:
                   [("max by (app) (unpush_app_waits{S})", "{{app}}")]),
         ]),
         Line(8, [
+            Graph("Held by the guard",
+                  "Violations that wait for a person's word, and messages that the guard cannot count yet.",
+                  [("sum by (app) (unpush_held_violations{S})", "{{app}}"),
+                   ("sum(unpush_guard_waiting_messages{S})", "not counted yet")]),
+            Graph("Devices before the guard", "Places that what is held would call, and those admitted in 60 minutes.",
+                  [("sum by (app) (unpush_held_devices{S})", "{{app}} held"),
+                   ("max by (app) (unpush_guard_hour_devices{S})", "{{app}} in the hour")]),
             Graph("One notifyId for several messages",
                   "Of the slots looked at, the part that was given to another message.",
                   [(REUSED, "{{app}}")], "percentunit"),

@@ -165,6 +165,8 @@ def test_every_reason_to_be_woken_has_a_metric_that_an_alert_looks_at() -> None:
         "unpush_retries_waiting",
         "unpush_app_devices_per_second_limit",
         "unpush_open_messages",
+        "unpush_held_devices",
+        "unpush_guard_hour_devices",
         "unpush_slots_sampled",
         "unpush_outbox_size",
     }
