@@ -1,8 +1,8 @@
 """The service over HTTP: is it alive, is it ready, how is it, what has become of a message.
 
-Promised: every answer but ``/metrics`` is JSON, an error is ``{"error": one sentence}``; no push token is in any. The
-bearer token guards all but ``/livez`` and ``/readyz``. Not promised: that an answer is the last word; it is what this
-instance knows at that moment.
+Promised: every answer but ``/metrics`` and the stream is JSON, an error is ``{"error": one sentence}``; no push token
+is in any. The bearer token guards all but ``/livez`` and ``/readyz``. Not promised: that an answer is the last word; it
+is what this instance knows at that moment.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aiohttp.typedefs import Middleware
 
 from stream.model import StartError, UnpushError
 from stream.operate.health import Health
+from stream.operate.live import Live
 from stream.settings import Address, HttpSettings, Secret
 
 OPEN: Final = frozenset({"/livez", "/readyz"})
@@ -52,6 +53,8 @@ class Sights(NamedTuple):
     """By messageId. May raise UnpushError: it cannot be told now."""
     violation: Callable[[str, str | None], Awaitable[Json | Unknown]]
     """By violationId, and messageId where the caller names it. May raise UnpushError."""
+    overview: Callable[[], Awaitable[Json]]
+    """All of it at a glance."""
 
 
 class Front:
@@ -67,10 +70,17 @@ class Front:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/api/status", self._status)
+        app.router.add_get("/api/overview", self._overview)
+        self._add_stream(app)
         # An id may hold anything, a slash or a new line too; it comes percent-encoded or not.
         app.router.add_get(r"/api/messages/{id:[\s\S]+}", self._message)
         app.router.add_get(r"/api/violations/{id:[\s\S]+}", self._violation)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+
+    def _add_stream(self, app: web.Application) -> None:
+        live = Live(self._sights.overview)
+        app.router.add_get("/api/live", live.answer, allow_head=False)
+        app.on_shutdown.append(lambda _: live.close())
 
     @property
     def address(self) -> Address:
@@ -122,6 +132,9 @@ class Front:
 
     async def _status(self, _: web.Request) -> web.Response:
         return _json(self._sights.status())
+
+    async def _overview(self, _: web.Request) -> web.Response:
+        return _json(await self._sights.overview())
 
     async def _message(self, request: web.Request) -> web.Response:
         return _found(await self._sights.message(request.match_info["id"]))

@@ -6,7 +6,7 @@ Promised: all of it comes from counters that exist anyway, so looking costs no r
 from __future__ import annotations
 
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -252,12 +252,13 @@ class Gauges:
         ]
 
     def _apps_seen(self) -> list[Json]:
-        calls = self._service.calls
+        calls, devices = self._service.calls, defaultdict[str, dict[str, int]](dict)
         in_flight = Counter(parcel.client_id for parcel in calls.in_flight)
-        return [self._app_seen(app, in_flight[name]) for name, app in sorted(calls.apps.items())]
+        for (client_id, ending), number in self._service.settling.devices.items():
+            devices[client_id][ending] = number
+        return [self._app_seen(app, in_flight[name], devices[name]) for name, app in sorted(calls.apps.items())]
 
-    def _app_seen(self, app: App, in_flight: int) -> Json:
-        devices = self._service.settling.devices
+    def _app_seen(self, app: App, in_flight: int, devices: dict[str, int]) -> Json:
         return {
             "clientId": app.client_id,
             "waitsFor": app.waits_for,
@@ -265,7 +266,7 @@ class Gauges:
             "devicesPerSecond": app.bucket.devices_per_s,
             "largestCall": app.largest_call,
             "callsInFlight": in_flight,
-            "devices": {ending: n for (client_id, ending), n in devices.items() if client_id == app.client_id},
+            "devices": devices,
         }
 
     def _paused_since_ms(self, app: App) -> int | None:

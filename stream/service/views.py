@@ -13,8 +13,10 @@ from stream.model import Topic
 from stream.operate.http import Json, Sights, Unknown
 from stream.operate.metrics import Metrics
 from stream.service.gauges import Gauges
+from stream.service.lately import Lately
 from stream.service.lookup import Found, Lookup, SendSeen
 from stream.service.outbox import Written
+from stream.service.overview import Overview
 from stream.service.story import Service
 from stream.state.keys import digest_of
 from stream.state.shard import Shard
@@ -46,6 +48,8 @@ class Views:
         self.gauges = Gauges(service)
         self._lookup = Lookup(service.wire, dry=service.dry)
         self._metrics = Metrics(self.gauges.figures)
+        self._lately = Lately()
+        self._overview = Overview(service, self.gauges, self._lately, _state_in_memory)
         service.settling.watchers.append(self._settled)
 
     async def __aenter__(self) -> Views:
@@ -58,16 +62,18 @@ class Views:
     @property
     def sights(self) -> Sights:
         """What the HTTP server asks for."""
-        return Sights(self.gauges.health, self.gauges.status, self._metrics.render, self.message, self.violation)
+        gauges, look = self.gauges, self._overview.look
+        return Sights(gauges.health, gauges.status, self._metrics.render, self.message, self.violation, look)
 
-    # --- time to revoke
+    # --- time to revoke, and what came last
 
     def _settled(self, written: Written) -> None:
-        result, parcel = written.result, written.parcel
+        result, parcel, took_s = written.result, written.parcel, None
         if parcel is not None and result.tokens_revoked:
             since_ms = max(parcel.newest_ms, parcel.violation.again_ms)
-            took_s = (result.completed_at_ms - since_ms) / 1000
+            took_s = max(0.0, (result.completed_at_ms - since_ms) / 1000)  # clocks that differ
             self._metrics.revoked(result.severity, took_s, result.tokens_revoked)
+        self._lately.settled(result, took_s)
 
     # --- one message, one violation
 
@@ -117,10 +123,7 @@ class Views:
         """From memory where it is counted there, else from the store."""
         all_read = self._service.settling.all_read(shard)
         if it is not None and (found is None or _counting(it)):
-            done = it.counted and it.idle and not (it.wanted or it.waits_for or it.undecided)
-            held = _held_for(it, violation)
-            totals = it.totals(violation.violation_id, all_read)
-            return Tally(it.found, it.counted and all_read, *totals, done, held)
+            return _tally_in_memory(it, violation, all_read)
         assert found is not None, "what memory has not counted is looked up"
         settled = found.settled.get(violation.violation_id, 0)
         complete = found.whole and all_read
@@ -157,6 +160,17 @@ class Views:
 
     def _perhaps(self) -> str:
         return "; the past is still being read" if self.gauges.restoring() else ""
+
+
+def _tally_in_memory(it: Condemned, violation: Violation, all_read: bool) -> Tally:
+    done = it.counted and it.idle and not (it.wanted or it.waits_for or it.undecided)
+    totals = it.totals(violation.violation_id, all_read)
+    return Tally(it.found, it.counted and all_read, *totals, done, _held_for(it, violation))
+
+
+def _state_in_memory(it: Condemned, violation: Violation, all_read: bool) -> str:
+    """A message whose sends nobody has looked at yet waits, though the store may have some."""
+    return state_of(violation, _tally_in_memory(it, violation, all_read))
 
 
 def state_of(violation: Violation, tally: Tally) -> str:

@@ -17,7 +17,11 @@ from stream.settings import Address, HttpSettings, Secret
 
 READY = Health([], [Note("app_waits", "app 1 makes no calls: paused by the settings")])
 DRAINING = Health([Note("draining", "it is stopping")], [])
-PATHS = ("/livez", "/readyz", "/metrics", "/api/status", "/api/messages/m", "/api/violations/v", "/", "/elsewhere")
+OPEN = ("/livez", "/readyz")
+GUARDED = (
+    *("/metrics", "/api/status", "/api/overview", "/api/live", "/api/messages/m", "/api/violations/v"),
+    *("/", "/elsewhere", "/index.html", "/page/index.html", "/livez/"),
+)
 
 
 async def no_message(message_id: str) -> Json | Unknown:
@@ -30,8 +34,18 @@ async def no_violation(violation_id: str, message_id: str | None) -> Json | Unkn
     return {"asked": [violation_id, message_id]}
 
 
+async def no_overview() -> Json:
+    """Nothing is to be seen."""
+    return {"violations": {}}
+
+
 SIGHTS = Sights(
-    lambda: READY, lambda: {"version": "1"}, lambda accept: (b"x 1\n", "text/plain"), no_message, no_violation
+    lambda: READY,
+    lambda: {"version": "1"},
+    lambda accept: (b"x 1\n", "text/plain"),
+    no_message,
+    no_violation,
+    no_overview,
 )
 
 
@@ -122,8 +136,8 @@ async def test_errors_are_sentences_without_a_traceback(capsys: pytest.CaptureFi
 async def test_the_token_guards_all_but_livez_and_readyz() -> None:
     """http.token_file: bearer token for everything but /livez and /readyz."""
     async with front(token="s3cret") as session:
-        answers = {path: await status(session, path) for path in PATHS}
-        assert answers == {path: 200 if path in ("/livez", "/readyz") else 401 for path in PATHS}
+        answers = {path: await status(session, path) for path in (*OPEN, *GUARDED)}
+        assert answers == dict.fromkeys(OPEN, 200) | dict.fromkeys(GUARDED, 401)
         async with session.get("/api/status") as reply:
             assert reply.headers["WWW-Authenticate"] == "Bearer"
             assert "s3cret" not in await reply.text()
