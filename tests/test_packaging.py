@@ -53,7 +53,7 @@ def test_every_dependency_is_bounded() -> None:
     assert [requirement for requirement in bounds() if not (">=" in requirement and "<" in requirement)] == []
 
 
-def test_the_wheel_carries_schemas_and_sample_settings(tmp_path: Path) -> None:
+def test_the_wheel_carries_schemas_sample_settings_and_the_page(tmp_path: Path) -> None:
     """An installed unpush needs no checkout beside it."""
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     built = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -62,7 +62,9 @@ def test_the_wheel_carries_schemas_and_sample_settings(tmp_path: Path) -> None:
         names = set(wheel.namelist())
     schemas = {f"stream/_schemas/{path.name}" for path in (ROOT / "schemas").glob("*.avsc")}
     assert len(schemas) == 3
-    assert {*schemas, "stream/_config/unpush.toml", "stream/py.typed"} <= names
+    page = {f"stream/operate/page/{path.name}" for path in (ROOT / "stream/operate/page").iterdir()}
+    assert "stream/operate/page/index.html" in page
+    assert {*schemas, *page, "stream/_config/unpush.toml", "stream/py.typed"} <= names
     assert not [name for name in names if name.startswith("tests/")]
 
 

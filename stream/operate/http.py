@@ -1,8 +1,8 @@
 """The service over HTTP: is it alive, is it ready, how is it, what has become of a message.
 
-Promised: every answer but ``/metrics`` and the stream is JSON, an error is ``{"error": one sentence}``; no push token
-is in any. The bearer token guards all but ``/livez`` and ``/readyz``. Not promised: that an answer is the last word; it
-is what this instance knows at that moment.
+Promised: every answer but ``/metrics`` and the page's is JSON, an error is ``{"error": one sentence}``; no push token
+is in any. The bearer token guards all but ``/livez``, ``/readyz`` and the page's files. Not promised: that an answer is
+the last word; it is what this instance knows at that moment.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from stream.model import StartError, UnpushError
+from stream.operate.files import PAGE, add_files
 from stream.operate.health import Health
 from stream.operate.live import Live
 from stream.settings import Address, HttpSettings, Secret
 
-OPEN: Final = frozenset({"/livez", "/readyz"})
-"""What whoever starts the service may ask without the token."""
+OPEN: Final = frozenset({"/livez", "/readyz", *PAGE})
+"""What may be asked without the token: by whoever starts the service, and by a browser for the page's files, which tell
+nothing of it."""
 
 SHUTDOWN_S: Final = 2.0
 """How long answers under way may take when the server stops."""
@@ -54,7 +56,7 @@ class Sights(NamedTuple):
     violation: Callable[[str, str | None], Awaitable[Json | Unknown]]
     """By violationId, and messageId where the caller names it. May raise UnpushError."""
     overview: Callable[[], Awaitable[Json]]
-    """All of it at a glance."""
+    """All that the page shows, but what is searched for."""
 
 
 class Front:
@@ -71,16 +73,17 @@ class Front:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/overview", self._overview)
-        self._add_stream(app)
+        self._add_page(app)
         # An id may hold anything, a slash or a new line too; it comes percent-encoded or not.
         app.router.add_get(r"/api/messages/{id:[\s\S]+}", self._message)
         app.router.add_get(r"/api/violations/{id:[\s\S]+}", self._violation)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
 
-    def _add_stream(self, app: web.Application) -> None:
+    def _add_page(self, app: web.Application) -> None:
         live = Live(self._sights.overview)
         app.router.add_get("/api/live", live.answer, allow_head=False)
         app.on_shutdown.append(lambda _: live.close())
+        add_files(app)
 
     @property
     def address(self) -> Address:

@@ -11,16 +11,17 @@ import pytest
 from yarl import URL
 
 from stream.model import RegistryDown, StartError
+from stream.operate.files import PAGE
 from stream.operate.health import Health, Note
 from stream.operate.http import Front, Json, Sights, Unknown
 from stream.settings import Address, HttpSettings, Secret
 
 READY = Health([], [Note("app_waits", "app 1 makes no calls: paused by the settings")])
 DRAINING = Health([Note("draining", "it is stopping")], [])
-OPEN = ("/livez", "/readyz")
+OPEN = ("/livez", "/readyz", *PAGE)
 GUARDED = (
     *("/metrics", "/api/status", "/api/overview", "/api/live", "/api/messages/m", "/api/violations/v"),
-    *("/", "/elsewhere", "/index.html", "/page/index.html", "/livez/"),
+    *("/elsewhere", "/index.html", "/page/index.html", "/livez/"),
 )
 
 
@@ -133,8 +134,8 @@ async def test_errors_are_sentences_without_a_traceback(capsys: pytest.CaptureFi
             assert (await reply.json())["error"] == "POST is not answered here, only GET"
 
 
-async def test_the_token_guards_all_but_livez_and_readyz() -> None:
-    """http.token_file: bearer token for everything but /livez and /readyz."""
+async def test_the_token_guards_all_but_livez_and_readyz_and_the_files_of_the_page() -> None:
+    """http.token_file: bearer token for everything but /livez and /readyz, and what every installation shows alike."""
     async with front(token="s3cret") as session:
         answers = {path: await status(session, path) for path in (*OPEN, *GUARDED)}
         assert answers == dict.fromkeys(OPEN, 200) | dict.fromkeys(GUARDED, 401)
