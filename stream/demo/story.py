@@ -1,8 +1,8 @@
 """The story, told once: the stage is set, the past written, the service started, the cast plays, the judge decides.
 
-Promised: the service is the one that ``unpush run`` wires, and nothing of it is asked: all that is shown and judged
-comes from the topics and from the simulator's book. Whatever happens, the simulator ends. Not promised: that a story
-whose service fails is judged; its error is raised.
+Promised: the service is the one that ``unpush run`` wires, its page included, and nothing of it is asked: all that is
+shown here and judged comes from the topics and from the simulator's book. Whatever happens, the simulator ends. Not
+promised: that a story whose service fails is judged; its error is raised.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from stream.demo.standing import Standing
 from stream.demo.view import View
 from stream.kafka.preflight import look
 from stream.model import RevokeResult, Topic
+from stream.operate.http import Front
 from stream.service.clock import Clock
 from stream.service.story import Service
+from stream.service.views import Views
 from stream.settings import Settings
 
 TURN_S: Final = 0.01
@@ -87,7 +89,12 @@ class _Telling:
     async def _with_the_service(self) -> None:
         """Wired as ``unpush run`` wires it; it drains whatever ends the play."""
         world = await asyncio.to_thread(look, self._settings)
-        async with Service(self._settings, world) as service:
+        async with (
+            Service(self._settings, world) as service,
+            Views(service) as views,
+            Front(self._settings.http, views.sights) as front,
+        ):
+            self._view.say(f"What the service says of itself: http://{front.address}/ while this runs")
             running = asyncio.create_task(service.run())
             try:
                 await self._play(running)

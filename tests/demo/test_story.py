@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import structlog
 from rich.console import Console
@@ -47,16 +49,40 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     sys.setswitchinterval(interval_s)
 
 
+class Visiting(PlainView):
+    """Opens the page as soon as its address is said."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.visit: asyncio.Task[list[str]] | None = None
+
+    def say(self, line: str) -> None:
+        super().say(line)
+        if found := re.search(r"What the service says of itself: (http://\S+/) ", line):
+            self.visit = asyncio.create_task(visited(found[1]))
+
+
+async def visited(address: str) -> list[str]:
+    """What stands at the page's address, and where it asks for more."""
+    async with aiohttp.ClientSession(address, raise_for_status=True) as session:
+        return [await (await session.get(path)).text() for path in ("/", "/api/overview")]
+
+
 async def test_the_whole_story_is_told_and_the_judge_finds_nothing(tmp_path: Path) -> None:
-    """Issue 4, point 5: the real pipeline, checked against the simulator's book."""
+    """Issue 4, point 5: the real pipeline, checked against the simulator's book; with the page that it serves."""
     plan = write(5, 120, 40, 1.0)
     stage = broker(kafka=False)
     stage.start()
     try:
         with (tmp_path / "view").open("w") as out:
-            ended = await tell(plan, stage, tmp_path, PlainView(Console(file=out)))
+            view = Visiting(Console(file=out))
+            ended = await tell(plan, stage, tmp_path, view)
     finally:
         stage.stop()
+    assert view.visit is not None
+    page, overview = await view.visit
+    assert "<title>Unpush</title>" in page
+    assert '"violations":{"CRITICAL"' in overview
     assert ended.breaches == []
     assert ended.standing.done
     assert {Outcome.PARTIALLY_REVOKED, Outcome.NOT_FOUND, Outcome.WITHDRAWN} <= ended.standing.outcomes.keys()
