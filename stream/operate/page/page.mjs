@@ -117,7 +117,7 @@ function showFigures(seen) {
   text($("rate"), rate === null ? say.NOTHING : say.count(rate.all));
   $("rates").setAttribute("points", say.line(rates, LOOKS, 120, 24));
   text($("took"), slowest === null ? say.NOTHING : say.duration(slowest.p50Ms));
-  text($("took-p99"), slowest === null ? "no call accepted yet" : `99th percentile ${say.duration(slowest.p99Ms)}`);
+  text($("took-p99"), slowest === null ? "no call accepted yet" : `${slowest.severity}; 99th percentile ${say.duration(slowest.p99Ms)}`);
   text($("oldest"), oldest === null ? "none" : say.duration(seen.at - oldest.since));
   if (oldest === null) text($("oldest-which"), "nothing waits");
   else leadTo($("oldest-which"), say.link("violations", oldest.violationId), oldest.violationId);

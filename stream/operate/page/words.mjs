@@ -113,10 +113,11 @@ export function oldest(seen) {
   return open.length ? { severity: open[0][0], ...open[0][1].oldest } : null;
 }
 
-/** The slowest 99th percentile among the severities that have one, with its median. */
+/** Of all severities the one whose calls took longest, by the 99th percentile, or null. */
 export function slowest(seen) {
-  const waits = Object.values(seen.violations).map((row) => row.toRevoked).filter(Boolean);
-  return waits.sort((one, other) => other.p99Ms - one.p99Ms)[0] ?? null;
+  const waits = Object.entries(seen.violations).filter(([, row]) => row.toRevoked);
+  waits.sort(([, one], [, other]) => other.toRevoked.p99Ms - one.toRevoked.p99Ms);
+  return waits.length ? { severity: waits[0][0], ...waits[0][1].toRevoked } : null;
 }
 
 /** How an app stands. */
