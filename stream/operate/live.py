@@ -1,8 +1,8 @@
 """What happens, told as it happens: one look a second for all who listen, as server-sent events.
 
-Promised: nothing is looked at while nobody listens, and however many do, each look is made and encoded once; looking
-takes no more than a tenth of the time. Who reads slowly gets the latest when they are ready for it, and who reads no
-more is let go of. Not promised: every second of a busy service; that an event is a small change (each is the whole).
+Promised: nothing is looked at while nobody listens, and however many do, each look is made and encoded once; a look
+that takes long is made less often. Who reads slowly gets the latest when they are ready for it, and who reads no more
+is let go of. Not promised: every second of a busy service; that an event is a small change (each is the whole).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from stream.model import UnpushError
 
 EVERY_S: Final = 1.0
-RESTS: Final = 9.0
+RESTS: Final = 4.0
 """Times as long as a look took is the least that passes until the next."""
 MOST: Final = 50
 """Who listen at the same time; each holds a connection and some kilobytes."""

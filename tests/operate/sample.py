@@ -99,6 +99,7 @@ def sample() -> dict[str, Any]:
         "openMessages": 1_300,
         "partitionersDiffer": None,
         "storeBytes": 48_000_000,
+        "countedAt": AT_MS,
         "retentionMs": 72 * 3_600_000,
         "violations": {
             "CRITICAL": _NOTHING,

@@ -57,7 +57,7 @@ class Stage:
     async def _look(self) -> Json:
         self.looks += 1
         self._another.set()
-        self.seen["at"] += 1_000
+        self.seen["at"] += 50
         return self.seen
 
     @property

@@ -125,7 +125,7 @@ async def quiet(looks: Looks) -> None:
         await asyncio.sleep(0.3)
 
 
-async def test_looking_takes_a_tenth_of_the_time_at_most(quick: None) -> None:
+async def test_looking_takes_a_fifth_of_the_time_at_most(quick: None) -> None:
     """A look that takes long is made less often."""
     ends: list[float] = []
 
@@ -136,7 +136,7 @@ async def test_looking_takes_a_tenth_of_the_time_at_most(quick: None) -> None:
 
     async with front(SIGHTS._replace(overview=slow)) as session, session.get("/api/live") as reply:
         await first(reply, 3)
-    assert min(later - before for before, later in pairwise(ends)) >= 0.19
+    assert min(later - before for before, later in pairwise(ends)) >= 0.099
 
 
 async def test_who_reads_slowly_misses_some_and_holds_up_nobody(quick: None) -> None:

@@ -98,6 +98,22 @@ async def test_counting_very_many_lets_the_loop_turn(tmp_path: Path) -> None:
         assert turns > 5
 
 
+async def test_counting_very_many_is_not_done_at_every_look(tmp_path: Path) -> None:
+    """A fiftieth of the time at most, whoever asks; few are counted each time."""
+    async with running(tmp_path) as rig:
+        look = rig.views.sights.overview
+        gather(rig, 10_000)
+        first = await look()
+        at_once = await asyncio.gather(*(look() for _ in range(20)))
+        assert {each["countedAt"] for each in at_once} == {first["countedAt"]}
+        rig.service.desk.docket.open.clear()
+        rig.views._overview._again_s = 0.0
+        await look()
+        gather(rig, 1)
+        await asyncio.sleep(0.2)
+        assert (await look())["violations"]["LOW"]["waiting"] == 1  # type: ignore[index]
+
+
 async def test_a_violation_that_the_guard_holds_is_listed_with_what_approving_would_do(tmp_path: Path) -> None:
     """Held violations, with what approving would do: places that are open, and whose."""
     async with running(tmp_path) as rig:
@@ -108,7 +124,7 @@ async def test_a_violation_that_the_guard_holds_is_listed_with_what_approving_wo
         [it] = rig.service.desk.docket
         it.settled["v1"] = 2
         rig.views._overview._state = lambda it, violation, all_read: "held"
-        reply = await rig.get("/api/overview")
+        reply = await rig.until("/api/overview", lambda r: high(r, "held") == [1])
         assert high(reply, "held", "settled", "oldest") == [1, 0, None]
         [held] = reply.json["held"]
         told = {"violationId": "v1", "messageId": "m1", "severity": "HIGH", "reason": "spam", "detector": "model-7"}

@@ -188,6 +188,7 @@ test("results are told by what came of them, the most frequent first", () => {
   assert.equal(say.resultsTold({ results: { FAILED: 2, ALREADY_REVOKED: 30 } }), "Since the start: 30 already revoked, 2 failed.");
   assert.equal(say.detailTold({ tokensRejected: 0, detail: null, attempts: 1 }), "");
   assert.equal(say.detailTold({ tokensRejected: 2, detail: "expired", attempts: 3 }), "2 tokens rejected; expired; 3 attempts");
+  assert.deepEqual([say.countedAgo({ at: 9_000, countedAt: 8_000 }), say.countedAgo({ at: 19_000, countedAt: 8_000 })], ["", "Counted 11 s ago."]);
   assert.equal(say.callsWaiting({ lanes: { HIGH: 2, LOW: 3 }, retriesWaiting: 4 }), "5 wait, 4 to be tried again");
 });
 

@@ -128,6 +128,7 @@ function showFigures(seen) {
 }
 
 function showViolations(seen) {
+  text($("counted"), say.countedAgo(seen));
   rows($("violations"), Object.entries(seen.violations), ([severity]) => severity, ([severity, row]) => [
     severity,
     number(row.waiting),

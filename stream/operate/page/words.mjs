@@ -256,6 +256,11 @@ export function callsWaiting(seen) {
   return `${count(ready)} wait, ${count(seen.retriesWaiting)} to be tried again`;
 }
 
+/** Of when the counts are, where they are not of now: very many are counted less often. */
+export function countedAgo(seen) {
+  return seen.at - seen.countedAt < 3 * SECOND_MS ? "" : `Counted ${ago(seen.countedAt, seen.at)}.`;
+}
+
 /** What the guard holds, in all. */
 export function heldTold(seen) {
   const all = heldCount(seen);
