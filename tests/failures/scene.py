@@ -59,7 +59,7 @@ BAD_EVERY = 40
 
 INTRUDES_AT_MOST_S = 20.0
 
-NOTHING_MOVES_S = 45.0
+NOTHING_MOVES_S = 90.0
 """After so long without a call, a result or a start, what is missing is lost."""
 
 LOSS_EXPECTED_S = 8.0
