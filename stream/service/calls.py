@@ -288,7 +288,8 @@ class Calls:
 
     def _bounded(self, allowed: Callable[[str], bool]) -> Callable[[str], bool]:
         """Of these, those that have fewer calls in flight than one app may."""
-        return lambda app: self.app(app).in_flight < self._most_of_one and allowed(app)
+        apps, bound = self.apps, self._most_of_one
+        return lambda app: (app not in apps or apps[app].in_flight < bound) and allowed(app)
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")
@@ -330,7 +331,8 @@ class Calls:
             self._landing.set()
         self.answers[app.client_id, reply.verdict] += 1
         parcel.attempts += reply.calls - 1
-        app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
+        if reply.calls > 1:
+            app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
         if parcel in self._severities:
             self._replies.sort(parcel, app, reply)
 

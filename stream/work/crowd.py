@@ -6,7 +6,6 @@ severity takes no room from another. Not promised: that no more than the bound i
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from stream.model import Severity
@@ -14,53 +13,53 @@ from stream.model import Severity
 Lane = tuple[str, Severity]
 
 
-class Bound:
-    """One bound on something that is counted by app and lane."""
+class Bounds:
+    """One or more bounds on something that is counted by app and lane."""
 
-    __slots__ = ("_count", "_full", "_most")
+    __slots__ = ("_bounds", "_count")
 
-    def __init__(self, most: int) -> None:
-        self._most: Final = most
-        self._count: Counter[Lane] = Counter()
-        self._full: set[Lane] = set()
+    def __init__(self, *most: int) -> None:
+        self._count: dict[Lane, int] = {}
+        self._bounds: Final = tuple((each, set[Lane]()) for each in most)
 
     def add(self, lane: Lane, amount: int) -> None:
         """So much more; negative: it has ended."""
-        self._count[lane] += amount
-        if self._count[lane] >= self._most:
-            self._full.add(lane)
-        elif self._count[lane] <= self._most // 2:
-            self._full.discard(lane)
+        self._count[lane] = count = self._count.get(lane, 0) + amount
+        for most, full in self._bounds:
+            if count >= most:
+                full.add(lane)
+            elif count <= most // 2:
+                full.discard(lane)
 
-    def reached(self, lane: Lane) -> bool:
-        """Whether the bound was reached, and half of it has not ended since."""
-        return lane in self._full
+    def reached(self, lane: Lane, which: int = 0) -> bool:
+        """Whether that bound was reached, and half of it has not ended since."""
+        return lane in self._bounds[which][1]
 
 
 class Crowd:
     """Parcels and their tokens."""
 
-    __slots__ = ("_all_tokens", "_parcels", "_tokens")
+    __slots__ = ("_parcels", "_tokens")
 
     def __init__(self, most_parcels: int, heavy_tokens: int, most_tokens: int) -> None:
         """``heavy_tokens``: enough for an app that may not call now, ``most_tokens``: for any."""
-        self._parcels, self._tokens, self._all_tokens = Bound(most_parcels), Bound(heavy_tokens), Bound(most_tokens)
+        self._parcels, self._tokens = Bounds(most_parcels), Bounds(heavy_tokens, most_tokens)
 
     def came(self, app: str, severity: Severity, tokens: int) -> None:
         """A parcel is planned."""
-        self._parcels.add((app, severity), 1)
-        self._tokens.add((app, severity), tokens)
-        self._all_tokens.add((app, severity), tokens)
+        lane = app, severity
+        self._parcels.add(lane, 1)
+        self._tokens.add(lane, tokens)
 
     def went(self, app: str, severity: Severity, tokens: int) -> None:
         """It has ended, or is taken back."""
-        self._parcels.add((app, severity), -1)
-        self._tokens.add((app, severity), -tokens)
-        self._all_tokens.add((app, severity), -tokens)
+        lane = app, severity
+        self._parcels.add(lane, -1)
+        self._tokens.add(lane, -tokens)
 
     def crowded(self, app: str, severity: Severity) -> bool:
         """Whether there are enough parcels or tokens, whatever the app may do now."""
-        return self._parcels.reached((app, severity)) or self._all_tokens.reached((app, severity))
+        return self._parcels.reached((app, severity)) or self._tokens.reached((app, severity), 1)
 
     def heavy(self, app: str, severity: Severity) -> bool:
         """Whether there are so many tokens that no more should be planned for an app that may not call now."""
