@@ -104,6 +104,7 @@ def _met(schema: Mapping[str, Any], value: Any, at: str = "") -> Iterator[str]:
         for each in value:
             yield from _met(schema["items"], each, at)
     elif isinstance(value, dict):
+        named, others = schema.get("properties", {}), schema.get("additionalProperties")
         for name, each in value.items():
             yield f"{at}.{name}"
-            yield from _met(schema["properties"][name], each, f"{at}.{name}")
+            yield from _met(named.get(name, others), each, f"{at}.{name}")

@@ -10,6 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from stream.model import Send, SendHead, Topic
+from stream.operate.files import PAGE
 from stream.operate.http import Front, Json, Unknown
 from stream.service import lookup
 from stream.wire.wire import Wire
@@ -25,7 +26,7 @@ def test_the_document_is_openapi() -> None:
 
 
 async def test_every_path_that_is_served_is_described_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked of the server itself."""
+    """Asked of the server itself; the page's files are for browsers."""
     served: set[str] = set()
 
     async def noted(self: Front) -> None:
@@ -36,7 +37,9 @@ async def test_every_path_that_is_served_is_described_and_no_other(monkeypatch: 
     monkeypatch.setattr(Front, "start", noted)
     async with front(SIGHTS):
         pass
-    assert {_unnamed(path) for path in served} == {_unnamed(path) for path in described.document()["paths"]}
+    assert {_unnamed(path) for path in served - PAGE.keys()} == {
+        _unnamed(path) for path in described.document()["paths"]
+    }
 
 
 def _unnamed(path: str) -> str:
@@ -67,7 +70,9 @@ async def ask_for_all_that_is_known(rig: Rig) -> None:
     rig.event("v1", "m1")
     await rig.until("/api/violations/v1", lambda reply: reply.status == 200 and reply.json["state"] == "settled")
     rig.service.settling.devices[APP, "failed"] = 1  # a call that was given up takes a day
-    for path in ("/livez", "/readyz", "/metrics", "/api/status", "/api/messages/m1", "/api/violations/v1?messageId=m1"):
+    for path in ("/livez", "/readyz", "/metrics", "/api/status", "/api/overview"):
+        assert (await rig.get(path)).status == 200
+    for path in ("/api/messages/m1", "/api/violations/v1?messageId=m1"):
         assert (await rig.get(path)).status == 200
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     assert "application/openmetrics-text" in (await rig.get("/metrics", headers=accept)).headers["Content-Type"]
@@ -116,7 +121,7 @@ async def test_the_token_is_described_for_what_it_guards() -> None:
     paths = described.document()["paths"]
     assert {path for path in paths if paths[path]["get"].get("security") == []} == {"/livez", "/readyz"}
     async with front(token="s3cret") as session:
-        for path in ("/metrics", "/api/status", "/api/messages/m", "/api/violations/v"):
+        for path in ("/metrics", "/api/status", "/api/overview", "/api/live", "/api/messages/m", "/api/violations/v"):
             await refused(session, path)
 
 
