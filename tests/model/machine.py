@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from stream.model import Severity, Status, Topic
 from stream.service import calls, desk, passes
+from stream.state import shard
 from tests.model.log import PARTITIONS, TOO_LONG
 from tests.model.town import INSTANCES, MINOR_MOVES, REPLIES, Town
 from tests.service.small_world import MINUTE_MS, START_MS
@@ -46,6 +47,8 @@ Work = list[tuple[str, int, int]]
 def make_small(patch: pytest.MonkeyPatch) -> None:
     """Passes have middles, apps have no room soon, and a retry waits as long whenever an example is run again."""
     patch.setattr(passes, "CHUNK_SENDS", 2)
+    patch.setattr(shard, "RUN_SENDS", 2)
+    patch.setattr(shard, "WORTH_PUTTING_OFF", 1)
     patch.setattr(desk, "PARCELS_A_MESSAGE", 3)
     patch.setattr(calls, "CROWDED", 1)
     patch.setattr(calls, "Random", lambda: random.Random(1))
