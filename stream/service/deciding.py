@@ -7,11 +7,12 @@ APPROVED tries again what was given up.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 from stream.model import StartError, Status, UnpushError, ViolationEvent
-from stream.operate.inquiry import Inquiry
+from stream.operate.asking import ask, violation_path
 from stream.service.decisions import Decisions, blind_event, event_of
 from stream.settings import Settings
 
@@ -19,10 +20,10 @@ from stream.settings import Settings
 def decide(settings: Settings, status: Status, violation_ids: Iterable[str], message_id: str | None) -> None:
     """For violations that the running service knows; ``message_id``: where several messages have one of such an id.
     Prints a line for each. Raises StartError where any was not written."""
-    inquiry, decisions, wrong = Inquiry(settings.http), None, list[UnpushError]()
+    decisions, wrong = None, list[UnpushError]()
     for violation_id in violation_ids:
         try:
-            seen = inquiry.violation(violation_id, message_id)
+            seen = _known(settings, violation_id, message_id)
             decisions = decisions or Decisions(settings)
             _write(decisions, event_of(seen, status), seen["partition"], seen)
         except UnpushError as error:
@@ -41,6 +42,13 @@ def decide_blindly(
         except UnpushError as error:
             wrong.append(error)
     _raise(wrong)
+
+
+def _known(settings: Settings, violation_id: str, message_id: str | None) -> dict[str, Any]:
+    answer = asyncio.run(ask(settings.http, violation_path(violation_id, message_id)))
+    if not answer.known:
+        raise StartError(str(answer.body.get("error")))
+    return answer.body
 
 
 def _write(decisions: Decisions, event: ViolationEvent, partition: int | None, seen: dict[str, Any]) -> None:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stream.model import Severity, StartError, Status
-from stream.operate.inquiry import Inquiry, Unheard
 from stream.service.deciding import decide, decide_blindly
 from stream.service.decisions import event_of
-from stream.settings import Address, HttpSettings, Secret, Settings
+from stream.settings import Address, Settings
 from tests.operate.running import Rig, running
 
 GUARD = "guard.max_devices_per_violation = 2"
@@ -101,75 +97,3 @@ def test_an_event_changes_the_status_only() -> None:
     event = event_of({**seen, "detector": "d", "detectedAt": 5}, Status.APPROVED)
     assert (event.severity, event.status, event.reason, event.detector) == (Severity.LOW, Status.APPROVED, "spam", "d")
     assert event.detected_at_ms == 5
-
-
-# --- asking
-
-
-@contextmanager
-def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[int]:
-    """A server that answers each GET so; its port."""
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-
-
-def reply(handler: BaseHTTPRequestHandler, status: int, body: str, **headers: str) -> None:
-    """Answer so."""
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body.encode())
-
-
-def inquiry(port: int, host: str = "127.0.0.1") -> Inquiry:
-    """Questions to that port."""
-    return Inquiry(HttpSettings(Address(host, port), None, None, Secret("abc")))
-
-
-def test_the_owner_is_followed_with_the_token() -> None:
-    """An instance that does not own it answers 307; both want the token."""
-    shown: list[tuple[str, str | None]] = []
-
-    def owner(handler: BaseHTTPRequestHandler) -> None:
-        shown.append((handler.path, handler.headers["Authorization"]))
-        reply(handler, 200, '{"state": "held"}')
-
-    with answering(owner) as owners:
-        there = f"http://127.0.0.1:{owners}/api/violations/v%2F1?messageId=m"
-        with answering(lambda handler: reply(handler, 307, "{}", Location=there)) as port:
-            assert inquiry(port, "0.0.0.0").violation("v/1", "m") == {"state": "held"}
-    assert shown == [("/api/violations/v%2F1?messageId=m", "Bearer abc")]
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "said"),
-    [
-        (404, '{"error": "it is not known here"}', Unheard, "it is not known here"),
-        (503, '{"error": "not found within 10 s"}', Unheard, "not found within 10 s"),
-        (401, '{"error": "show the token"}', StartError, "http.token_file: the service at .* does not take this token"),
-        (404, "<html>", StartError, "is no unpush: HTTP 404"),
-    ],
-)
-def test_a_refusal_is_one_sentence(status: int, body: str, kind: type[Exception], said: str) -> None:
-    """The service's own, where it has one; the token is in none."""
-    with answering(lambda handler: reply(handler, status, body)) as port, pytest.raises(kind, match=said) as found:
-        inquiry(port).violation("v")
-    assert "abc" not in str(found.value)
-
-
-def test_a_service_that_does_not_run_is_said_with_its_address() -> None:
-    """Exit 1, one sentence."""
-    with pytest.raises(StartError, match=r"no service answers at 127\.0\.0\.1:1: Connection refused"):
-        inquiry(1).violation("v")
