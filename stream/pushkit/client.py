@@ -131,6 +131,7 @@ class PushKit:
         try:
             reply = await self._call(url, headers, body, tokens)
         except Exception as error:  # noqa: BLE001
+            self._heard_s = float("-inf")  # it was not the connection: an outage must not see each call twice
             reply = no_reply(_trouble(error))
         return reply._replace(calls=2)
 

@@ -22,15 +22,17 @@ from stream.model import Outcome, RejectedToken, Severity
 from stream.pushkit.client import encode_body
 from stream.pushkit.reply import Reply, Verdict
 from stream.service.clock import Clock
+from stream.service.learning import Learning
 from stream.service.replies import Replies
 from stream.settings import PushKitSettings
 from stream.work.apps import App, most_of_one_app
+from stream.work.budget import Retries
 from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
+from stream.work.gate import Gate
 from stream.work.lanes import Lanes
 from stream.work.packing import Parcel, apart, cut
 from stream.work.refused import Refused
-from stream.work.retry import Due
 
 CROWDED: Final = 16
 """An app with this many times the calls in flight under way in a lane is planned no further there; more than a healthy
@@ -71,6 +73,7 @@ class Calls:
         wanted: Callable[[Parcel], bool],
         keyless: Callable[[str], str | None],
         shares: Mapping[Severity, float],
+        random: Random | None = None,
     ) -> None:
         """``gateway`` None: a dry run. ``wanted(parcel)``: whether one that its call did not end is to be called again.
         ``keyless(app)``: why an app has no key to call with, or None. ``shares``: as of ``Lanes``."""
@@ -90,14 +93,17 @@ class Calls:
         self._keyless = keyless
         self._lanes = Lanes(shares)
         self._most_of_one = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
-        self._due: Due[Parcel] = Due()
+        self._retries = Retries(lambda app: self.app(app).budget, lambda parcel: self._severities[parcel])
         self._refused = Refused()
         self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS, MOST_TOKENS)
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._landing = asyncio.Event()
-        self._replies = Replies(self, settings, clock, Random())
+        random = random or Random()
+        self.gate = Gate(settings.max_in_flight, clock.monotonic_s(), random)
+        self.learning = Learning(self.gate, self.apps, clock, random, self._release)
+        self._replies = Replies(self, settings, clock, random)
         self._severities: dict[Parcel, Severity] = {}
 
     # --- in and out
@@ -109,15 +115,16 @@ class Calls:
         self._severities[parcel] = severity
         self._wake_one()
 
-    def again(self, parcel: Parcel, wait_s: float, last: bool = False) -> None:
-        """Try the parcel again later, if it is still wanted then; ``last``: behind all others of its app and lane."""
+    def again(self, parcel: Parcel, wait_s: float, *, last: bool = False, asked: bool = False) -> None:
+        """Try the parcel again later, if it is still wanted then; ``last``: behind all others of its app and lane;
+        ``asked``: the gateway asked for that wait."""
         if not self._wanted(parcel):
             self._leave(parcel)
             return
         if wait_s <= 0:
             self._lanes.put(parcel, self._severities[parcel], last)
         else:
-            self._due.put(parcel, self._clock.monotonic_s() + wait_s)
+            self._retries.put(parcel, self._clock.monotonic_s() + wait_s, asked=asked)
         self._wake_one()
 
     def cut(self, parcel: Parcel, size: int) -> None:
@@ -157,7 +164,7 @@ class Calls:
 
     def take_back(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
         """Parcels that wait (for a call or a retry) and are no longer to be called."""
-        taken = self._lanes.remove(chosen) + self._due.keep(lambda parcel: not chosen(parcel))
+        taken = self._lanes.remove(chosen) + self._retries.keep(lambda parcel: not chosen(parcel))
         for parcel in taken:
             self._leave(parcel)
         return taken
@@ -170,6 +177,7 @@ class Calls:
             self._crowd.went(app, self._severities[parcel], tokens)
             self._crowd.came(app, severity, tokens)
             self._severities[parcel] = severity
+        self._retries.reorder()
         for parcel in self._lanes.remove(chosen):
             self._lanes.put(parcel, severity)
 
@@ -198,7 +206,7 @@ class Calls:
     @property
     def waiting(self) -> int:
         """Parcels that wait for a call or a retry."""
-        return self._lanes.size + len(self._due)
+        return self._lanes.size + len(self._retries)
 
     def few(self, severity: Severity) -> bool:
         """Whether a lane runs low."""
@@ -230,15 +238,22 @@ class Calls:
         held = None if self._gateway is None else paused or self._keyless(client_id)
         if held is not None:
             log.warning("app_waits", client_id=client_id, why=held)
-        return App(client_id, own.devices_per_second * self.share, self._share_since_s, held, self.share)
+        since_s, retry_share = self._share_since_s, self._settings.retry_share
+        return App(client_id, own.devices_per_second * self.share, since_s, held, self.share, retry_share)
 
     def set_share(self, share: float) -> None:
         """The part of all shards that this instance owns now."""
         if share == self.share:
             return
-        self.share, self._share_since_s = share, self._clock.monotonic_s()
+        now_s, factor = self._clock.monotonic_s(), share / self.share if self.share else 0.0
+        self.share, self._share_since_s = share, now_s
+        self.gate.set_share(share, now_s)
         for client_id, app in self.apps.items():
-            app.bucket.set_rate(self._settings.app(client_id).devices_per_second * share, self._share_since_s, share)
+            app.set_own(self._settings.app(client_id).devices_per_second * share, share, factor, now_s)
+        self._wake_one()
+
+    def _release(self, client_id: str) -> None:
+        self._retries.release(client_id, self._clock.monotonic_s())
         self._wake_one()
 
     def mended(self, has: Callable[[str], bool]) -> None:
@@ -263,28 +278,21 @@ class Calls:
 
     def _next(self) -> Parcel | None:
         now_s = self._clock.monotonic_s()
-        if len(self._due):
-            for due in self._due.take(now_s):
+        if len(self._retries):
+            for due in self._retries.take(now_s):
                 self._lanes.put(due, self._severities[due])
         parcel = None
-        if self._lanes.size and not self._stopping:
-            allowed = self._allowed()
-            parcel = self._lanes.next(self._bounded(allowed), self._least(), urgently=allowed)
+        if self._lanes.size and self.gate.room and not self._stopping:
+            allowed, least = self._allowed(), Severity.CRITICAL if self.gate.last_is_kept else Severity.LOW
+            parcel = self._lanes.next(self._bounded(allowed), least, urgently=allowed)
         if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)
         return parcel
 
-    def _least(self) -> Severity:
-        """The last slot is kept for what is most severe: it need not wait for a call to come back, however many are
-        under way."""
-        full = len(self.in_flight) + 1 >= self._settings.max_in_flight > 1
-        return Severity.CRITICAL if full else Severity.LOW
-
     def _allowed(self) -> Callable[[str], bool]:
         """Which apps may call at this moment."""
-        now_s, most = self._clock.monotonic_s(), self._settings.max_in_flight
-        failing = sum(app.in_flight for app in self.apps.values() if app.failing)
-        return lambda app: self.app(app).may_call(now_s, most, failing)
+        now_s = self._clock.monotonic_s()
+        return lambda app: self.gate.admits(self.app(app), now_s)
 
     def _bounded(self, allowed: Callable[[str], bool]) -> Callable[[str], bool]:
         """Of these, those that have fewer calls in flight than one app may."""
@@ -296,9 +304,9 @@ class Calls:
         body = self._body(parcel, app)
         if body is None:
             return
-        app.leaves(len(parcel.tokens), self._clock.monotonic_s())
         parcel.started_at_ms = parcel.started_at_ms or self._clock.now_ms()
         if self._gateway is None:
+            app.leaves(len(parcel.tokens), self._clock.monotonic_s())
             self.finish(parcel, Ending(Outcome.DRY_RUN))
             await asyncio.sleep(0)
         else:
@@ -321,18 +329,20 @@ class Calls:
     async def _call(self, gateway: Gateway, parcel: Parcel, app: App, body: bytes | memoryview) -> None:
         parcel.attempts += 1
         parcel.tried = True
+        left_s = self._clock.monotonic_s()
+        probe = self.gate.leaves(app, len(parcel.tokens), left_s)
         self.in_flight.add(parcel)
-        app.in_flight += 1
         try:
             reply = await gateway.revoke(app, parcel, body)
         finally:
-            app.in_flight -= 1
+            self.gate.comes_back(app, probe=probe)
             self.in_flight.discard(parcel)
             self._landing.set()
         self.answers[app.client_id, reply.verdict] += 1
         parcel.attempts += reply.calls - 1
         if reply.calls > 1:
             app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
+        self.learning.heard(app, len(parcel.tokens), reply, left_s)
         if parcel in self._severities:
             self._replies.sort(parcel, app, reply)
 
@@ -351,9 +361,9 @@ class Calls:
     def _set_timer(self, now_s: float) -> None:
         """Wake a worker when the next retry is due or the next app may call; one that waits for its own calls to come
         back is gone on with by the worker that hears of it."""
-        waits_s = (self.app(app).wait_s(now_s) for app in self._lanes.apps())
+        waits_s = (self.gate.wait_s(self.app(app), now_s) for app in self._lanes.apps())
         times = [wait_s for wait_s in waits_s if wait_s and isfinite(wait_s)]
-        if (due_s := self._due.next_s()) is not None:
+        if (due_s := self._retries.next_s()) is not None:
             times.append(due_s - now_s)
         if self._timer is not None:
             self._timer.cancel()

@@ -13,6 +13,7 @@ from stream.pushkit.reply import Reply, Verdict
 from stream.service.clock import Clock
 from stream.settings import PushKitSettings
 from stream.work.apps import App
+from stream.work.breaker import PROBE_LONGEST_S, State
 from stream.work.endings import Ending
 from stream.work.packing import LastReply, Parcel
 from stream.work.retry import backoff_s
@@ -49,7 +50,6 @@ class Replies:
 
     def sort(self, parcel: Parcel, app: App, reply: Reply) -> None:
         """Do what the reply says."""
-        app.heard(usable=reply.verdict is not Verdict.RETRY)
         if reply.verdict is not Verdict.REVOKED:
             reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
             parcel.last_reply = LastReply(reason, reply.http_status, reply.code, reply.push_request_id)
@@ -92,19 +92,15 @@ class Replies:
         self._calls.cut(parcel, app.token_limit)
 
     def _retry(self, parcel: Parcel, app: App, reply: Reply) -> None:
-        self._calls.again(parcel, self._backoff_s(parcel, reply))
+        self._calls.again(parcel, self._backoff_s(parcel, app, reply), asked=reply.retry_after_s is not None)
 
     def _flow_control(self, parcel: Parcel, app: App, reply: Reply) -> None:
-        wait_s = self._backoff_s(parcel, reply)
-        app.cool(
-            self._clock.monotonic_s() + min(wait_s, 1.0)
-            if reply.retry_after_s is None
-            else self._clock.monotonic_s() + wait_s
-        )
-        self._calls.again(parcel, wait_s)
+        self._calls.again(parcel, 0.0)  # in its lane it waits for its app, which waits as long as it must
 
-    def _backoff_s(self, parcel: Parcel, reply: Reply) -> float:
+    def _backoff_s(self, parcel: Parcel, app: App, reply: Reply) -> float:
         first_s, longest_s = self._settings.retry_first_s, self._settings.retry_longest_s
+        if app.breaker.state is State.OPEN:  # probes wait for all; and the one before must not be the next as well
+            longest_s = min(longest_s, PROBE_LONGEST_S)
         return backoff_s(parcel.attempts, first_s, longest_s, reply.retry_after_s, self._random)
 
     def _pause(self, parcel: Parcel, app: App, reply: Reply, last: bool = False) -> None:

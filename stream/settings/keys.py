@@ -128,6 +128,9 @@ KEYS: Final = (
         "it."),
     Key("push_kit", "retry_longest", kinds.duration("10ms", "24h"), "60s", "duration",
         "Where the doubling ends."),
+    Key("push_kit", "retry_share", kinds.share(), 0.2, "share of calls",
+        "While more of an app's calls than this come to nothing, no more of its calls than this are retries, so that "
+        "an outage is not made worse; a few a second go out in any case."),
     Key("push_kit", "paused", kinds.flag(), False, "",
         "No calls, and nothing is given up."),
     Key("push_kit", "key_file", kinds.path(), "", "path",

@@ -105,6 +105,7 @@ class PushKitSettings:
     give_up_after_s: float
     retry_first_s: float
     retry_longest_s: float
+    retry_share: float
     paused: bool
     key_file: Path | None
     apps: Mapping[str, AppSettings]

@@ -7,15 +7,13 @@ from math import ceil
 from typing import Final
 
 from stream.model import MAX_CALL_TOKENS
+from stream.work.breaker import Breaker
+from stream.work.budget import SHARE, Budget
 from stream.work.limits import DeviceBucket
+from stream.work.rate import LearnedRate
 
 PROBE_FIRST_S: Final = 2.0
 PROBE_LONGEST_S: Final = 60.0
-FAILING_AFTER: Final = 8
-"""So many calls in a row without an answer that says anything: the app's calls get nowhere."""
-FAILING_SHARE: Final = 4
-"""An app whose calls get nowhere may have one in so many of all calls in flight, and all such apps together two: slow
-failures of some must leave room for the others."""
 APP_SHARE: Final = 0.75
 """Where the settings do not say it, one app may have so much of all calls in flight: however slow its answers are, the
 others find room."""
@@ -27,32 +25,50 @@ class App:
     """Pauses, flow control and limits of one app.
 
     A *pause* is somebody's to mend (authentication, configuration): one probe at a time goes out, ever more slowly.
-    *Cooling* is flow control: the app waits a little and goes on by itself. Held by settings (``paused``, no key) it
-    makes no call at all.
+    *Cooling* is flow control: the app waits a little and goes on by itself; its ``learned`` rate keeps it from being
+    refused again. Its ``breaker`` opens while its calls come to nothing. Held by settings (``paused``, no key) it makes
+    no call at all.
     """
 
     __slots__ = (
+        "breaker",
         "bucket",
+        "budget",
         "client_id",
         "cooling_until_s",
+        "fails_with",
         "held",
         "in_flight",
+        "learned",
         "pause_reason",
         "paused_since_s",
         "probe_at_s",
+        "own_per_s",
         "_refused",
         "token_limit",
         "_probe_s",
         "accepted_calls",
-        "_unanswered",
     )
 
     def __init__(
-        self, client_id: str, devices_per_s: float, now_s: float, held: str | None = None, share: float = 1.0
+        self,
+        client_id: str,
+        devices_per_s: float,
+        now_s: float,
+        held: str | None = None,
+        share: float = 1.0,
+        retry_share: float = SHARE,
     ) -> None:
-        """The first two as of ``DeviceBucket``, and ``share``."""
+        """``devices_per_s``, ``now_s`` and ``share`` as of ``DeviceBucket``."""
         self.client_id = client_id
+        self.own_per_s = devices_per_s
+        """This instance's share of the limit that the settings give it; 0: none."""
         self.bucket = DeviceBucket(devices_per_s, now_s, share)
+        self.learned = LearnedRate(now_s)
+        self.breaker = Breaker()
+        self.fails_with = ""
+        """What the call came back with that opened the breaker last."""
+        self.budget = Budget(retry_share, now_s)
         self.held = held
         """Why the settings let it make no call; None: they do."""
         self.token_limit = MAX_CALL_TOKENS
@@ -64,8 +80,6 @@ class App:
         """Hashes of the tokens refused in a row, none accepted between."""
         self.accepted_calls = 0
         self.in_flight = 0
-        self._unanswered = 0
-        """Calls in a row that came to nothing: timeouts, resets, a gateway in trouble."""
         self._probe_s = PROBE_FIRST_S
 
     @property
@@ -76,30 +90,28 @@ class App:
     @property
     def largest_call(self) -> int:
         """Tokens in one call, at most, as this app stands."""
-        return min(self.bucket.largest_call, self.token_limit)
+        return min(self.bucket.largest_call, self.token_limit, self.learned.largest_call)
+
+    def set_own(self, devices_per_s: float, share: float, learned_factor: float, now_s: float) -> None:
+        """Another share of the shards: of its own limit, and of what was learned at the share before."""
+        self.own_per_s = devices_per_s
+        self.learned.scale(learned_factor)
+        self.bucket.set_rate(self._rate, now_s, share)
+
+    def adjust(self, now_s: float) -> None:
+        """Let the lower of its own and its learned rate count from now on."""
+        self.bucket.follow(self._rate, now_s)
+
+    @property
+    def _rate(self) -> float:
+        return min((rate for rate in (self.own_per_s, self.learned.devices_per_s) if rate), default=0.0)
 
     def wait_s(self, now_s: float) -> float | None:
         """How long until a call may leave: 0 now, None: not by the passing of time."""
         if self.held is not None:
             return None
         until_s = max(self.cooling_until_s, self.probe_at_s if self.pause_reason else 0.0)
-        return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
-
-    @property
-    def failing(self) -> bool:
-        """Whether its calls get nowhere."""
-        return self._unanswered >= FAILING_AFTER
-
-    def may_call(self, now_s: float, max_in_flight: int, failing_in_flight: int) -> bool:
-        """Whether a call may leave now: of ``max_in_flight`` that all apps share, those that fail have so many."""
-        share = max(1, max_in_flight // FAILING_SHARE)
-        if self.failing and (self.in_flight >= share or failing_in_flight >= 2 * share):
-            return False
-        return self.wait_s(now_s) == 0.0
-
-    def heard(self, *, usable: bool) -> None:
-        """A call came back: with an answer, or with nothing that says anything of its tokens."""
-        self._unanswered = 0 if usable else self._unanswered + 1
+        return max(0.0, until_s - now_s, self.breaker.wait_s(now_s), self.bucket.wait_s(now_s))
 
     def leaves(self, devices: int, now_s: float) -> None:
         """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's

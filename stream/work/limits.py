@@ -42,6 +42,14 @@ class DeviceBucket:
         self._refill(now_s)
         self._set(devices_per_s, share)
 
+    def follow(self, devices_per_s: float, now_s: float) -> None:
+        """Another rate of the same share, as it is learned, never above what the share allows: what was saved up is
+        kept, as far as it may be."""
+        self._refill(now_s)
+        self.devices_per_s = devices_per_s
+        self._on_credit, self._depth = _ahead(devices_per_s, self.share)
+        self._devices = min(self._devices, self._depth)
+
     def _set(self, devices_per_s: float, share: float) -> None:
         before = self._on_credit
         self.devices_per_s, self.share = devices_per_s, share

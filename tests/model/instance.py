@@ -40,6 +40,7 @@ SETTINGS: Final = PushKitSettings(
     give_up_after_s=60 * MINUTE_MS / 1000,
     retry_first_s=0.5,
     retry_longest_s=10.0,
+    retry_share=0.2,
     paused=False,
     key_file=None,
     apps={},

@@ -16,6 +16,7 @@ from stream.service.calls import CROWDED, Calls
 from stream.service.clock import Clock
 from stream.settings.sections import AppSettings, PushKitSettings
 from stream.work.apps import App
+from stream.work.breaker import PROBE_LONGEST_S, State
 from stream.work.endings import Ending
 from stream.work.limits import DEPTH_S
 from stream.work.packing import Parcel
@@ -28,6 +29,7 @@ SETTINGS = PushKitSettings(
     give_up_after_s=3_600.0,
     retry_first_s=0.5,
     retry_longest_s=60.0,
+    retry_share=0.2,
     paused=False,
     key_file=None,
     apps={},
@@ -208,14 +210,17 @@ async def test_retry_comes_back_alone_by_its_due_time_and_blocks_nobody(office: 
 
 
 async def test_waits_between_retries_grow_and_stay_bounded(office: Office) -> None:
-    """Backoff with full jitter, up to the longest."""
+    """Backoff with full jitter; and when all of an app's calls fail, no longer than probes are apart."""
     office.answer = lambda each: BUSY
     office.put(some("a"))
-    await office.turn(600.0)
+    await office.turn(60.0)
     waits = [after[0] - before[0] for before, after in pairwise(office.left)]
     for attempt, wait_s in enumerate(waits, 1):
         assert 0.05 <= wait_s <= min(60.0, 0.5 * 2 ** (attempt - 1)) + 0.11
-    assert max(waits) > 5.0
+    assert len(waits) > 5
+    assert max(waits) > 1.0
+    assert office.calls.app("app").breaker.state is State.OPEN
+    assert max(waits[4:]) <= 2 * PROBE_LONGEST_S
     assert office.ended == []
 
 
@@ -439,12 +444,12 @@ async def test_an_app_whose_calls_hang_leaves_room_for_the_others(clock: TurnedC
     await office.turn(0.1)
     assert [each.client_id for each, _ in office.ended] == ["good"] * 50
     await office.turn(3.0)
-    assert 0 < sum(each.client_id == "hanging" for each in office.calls.in_flight) <= 2
+    assert sum(each.client_id == "hanging" for each in office.calls.in_flight) <= 1
     await close(office)
 
 
 async def test_however_many_apps_hang_half_of_all_calls_in_flight_are_for_the_others(clock: TurnedClock) -> None:
-    """No app starves another: a quarter for each that fails, half for all of them."""
+    """No app starves another: one call for each that fails, half of what the gateway bears for all of them."""
     office = Office(clock, replace(SETTINGS, max_in_flight=8))
     office.answer = lambda each: Reply(Verdict.RETRY, detail="timeout")
     for app in "abcdefgh":
@@ -452,9 +457,9 @@ async def test_however_many_apps_hang_half_of_all_calls_in_flight_are_for_the_ot
     await office.turn(30.0)
     office.may_answer.clear()
     await office.turn(60.0)
-    assert office.flying == 4
+    assert office.flying == 2
     office.put(some("x", app="good"), severity=Severity.LOW)
-    await office.turn()
+    await office.turn(0.2)
     assert office.left[-1][1].client_id == "good"
     await close(office)
 
@@ -484,7 +489,7 @@ async def test_each_retry_leaves_when_it_is_due_whatever_else_is_under_way(
     office = Office(clock)
     office.answer = lambda each: BUSY
     waits = iter([1.0, 2.0])
-    monkeypatch.setattr(office.calls._replies, "_backoff_s", lambda parcel, reply: next(waits))
+    monkeypatch.setattr(office.calls._replies, "_backoff_s", lambda parcel, app, reply: next(waits))
     office.put(some("a"), some("b"))
     await office.turn(0.1)
     office.may_answer.clear()
@@ -493,8 +498,8 @@ async def test_each_retry_leaves_when_it_is_due_whatever_else_is_under_way(
     await close(office)
 
 
-async def test_an_app_that_comes_back_has_all_calls_in_flight_again(clock: TurnedClock) -> None:
-    """The share is of the failing alone: one usable answer ends it."""
+async def test_an_app_that_comes_back_has_all_calls_in_flight_again_in_steps(clock: TurnedClock) -> None:
+    """One probe at a time while nothing is answered; one answer opens the way, each further one makes it wider."""
     office = Office(clock, replace(SETTINGS, max_in_flight=8))
     office.answer = lambda each: Reply(Verdict.RETRY, detail="timeout")
     office.put(*(some(f"t{n}") for n in range(100)))
@@ -502,14 +507,21 @@ async def test_an_app_that_comes_back_has_all_calls_in_flight_again(clock: Turne
     office.answer = lambda each: REVOKED
     office.may_answer.clear()
     await office.turn(100.0, 1.0)
-    assert office.flying == 2
+    assert office.flying == 1
     office.may_answer.set()
-    await office.turn()
+    await office.turn(5.0)
     assert office.outcomes == [Outcome.REVOKED] * 100
-    office.may_answer.clear()
-    office.put(*(some(f"again-{n}") for n in range(100)))
-    await office.turn()
-    assert office.flying == 6, "three quarters of all"
+    flying = []
+    for wave in range(12):
+        office.may_answer.clear()
+        office.put(*(some(f"{wave}-{n}") for n in range(8)))
+        await office.turn(1.1)
+        flying.append(office.flying)
+        office.may_answer.set()
+        await office.turn()
+    assert flying[0] <= 4
+    assert flying[-1] == 6  # three quarters of all
+    assert flying == sorted(flying)
     await close(office)
 
 

@@ -1,0 +1,164 @@
+"""When calls get nowhere: few of them, one after another, until one is answered; then more, in steps. Pure.
+
+An *answer* is whatever the gateway says deliberately, flow control and refusals included; a *failure* is a timeout, a
+reset, an error of the gateway's own. Promised: while an app's breaker is open it has one call under way at the most,
+and no two leave within ``PROBE_FIRST_S``; while nobody gets an answer all apps together make ``IN_ALL_PER_S``. Not
+promised: that the first calls of an outage are few; who cannot know yet makes as many as the bound in flight allows.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from random import Random
+from typing import Final
+
+from stream.work.limits import DeviceBucket
+
+OPENS_AFTER: Final = 16
+"""Failures of one app in a row, or as many as may be under way at once where those are fewer: where every second call
+fails, that hardly ever happens."""
+FAILS_AGAIN_AFTER: Final = 6
+"""… and while it opens the way again."""
+SILENT_AFTER: Final = 32
+"""Failures in a row of all apps together: then nobody gets an answer, and one failure opens an app's breaker."""
+PROBE_FIRST_S: Final = 0.6
+"""At most two calls a second of one app, whatever window one looks at."""
+PROBE_LONGEST_S: Final = 5.0
+"""The longest that an outage's end goes unnoticed."""
+IN_ALL_PER_S: Final = 8.0
+"""Below ten, so that no window of a second has more than that."""
+WIDE: Final = 16
+"""An app with room for so many calls again has its way open: from there on the bound in flight does."""
+
+
+class State(Enum):
+    """What goes on in each."""
+
+    CLOSED = "closed"
+    """Calls leave as limits let them."""
+    OPEN = "open"
+    """One call at a time, ever more seldom."""
+    OPENING = "opening"
+    """One was answered: with each answer there is room for one more."""
+
+
+def probe_wait_s(attempt: int, share: float, random: Random) -> float:
+    """How long until the next probe after so many that failed, at random from half of it: probes of apps and of
+    instances do not keep step. ``share``: this instance's part of all; the others probe too."""
+    bound_s = min(PROBE_LONGEST_S, PROBE_FIRST_S * 2.0 ** min(attempt, 10))
+    return max(PROBE_FIRST_S, random.uniform(bound_s / 2, bound_s)) / max(share, 0.01)
+
+
+class Breaker:
+    """One app's."""
+
+    __slots__ = ("_answered_s", "_in_a_row", "_probes", "_since_s", "probe_at_s", "room", "state")
+
+    def __init__(self) -> None:
+        self.state = State.CLOSED
+        self.probe_at_s = 0.0
+        self.room = 0
+        """Calls under way that there is room for while the way opens."""
+        self._in_a_row = 0
+        self._probes = 0
+        self._since_s = self._answered_s = float("-inf")
+
+    @property
+    def since_s(self) -> float:
+        """Since when it is in this state."""
+        return self._since_s
+
+    def wait_s(self, now_s: float) -> float:
+        """How long until a call may leave, if none is under way."""
+        return max(0.0, self.probe_at_s - now_s) if self.state is State.OPEN else 0.0
+
+    def admits(self, in_flight: int) -> bool:
+        """Whether there is room for one more beside so many of this app."""
+        if self.state is State.CLOSED:
+            return True
+        return in_flight < (1 if self.state is State.OPEN else self.room)
+
+    def leaves(self, now_s: float, share: float, random: Random) -> None:
+        """A call leaves; where that is a probe, the next one's time is set."""
+        if self.state is State.OPEN:
+            self.probe_at_s = now_s + probe_wait_s(self._probes, share, random)
+            self._probes += 1
+
+    def failed(self, left_s: float, now_s: float, patience: int) -> bool:
+        """A call that left then failed; ``patience``: so many in a row are enough. True where that opens it."""
+        if self.state is State.OPEN or left_s < self._answered_s:
+            # Open already; or it left before another was answered: some fail, but the app does get somewhere.
+            return False
+        self._in_a_row += 1
+        self.room = max(1, self.room // 2)
+        if self._in_a_row < (patience if self.state is State.CLOSED else min(patience, FAILS_AGAIN_AFTER)):
+            # Single failures happen: those calls are tried again, and the app goes on.
+            return False
+        self._turn(State.OPEN, now_s)
+        self._probes, self.probe_at_s = 0, now_s + PROBE_FIRST_S
+        return True
+
+    def answered(self, now_s: float) -> bool:
+        """A call was answered. True where that ends its being open."""
+        self._in_a_row, self._answered_s = 0, now_s
+        if self.state is State.OPEN:
+            # The gateway is there again for this app; but all that waits at once might be too much for it.
+            self._turn(State.OPENING, now_s)
+            self.room = 2
+            return True
+        if self.state is State.OPENING:
+            self.room += 1
+            if self.room >= WIDE:
+                self._turn(State.CLOSED, now_s)
+        return False
+
+    def _turn(self, state: State, now_s: float) -> None:
+        self.state, self._since_s, self._in_a_row = state, now_s, 0
+
+    def not_before(self, at_s: float) -> None:
+        """What the gateway asked for (Retry-After) counts for probes too."""
+        self.probe_at_s = max(self.probe_at_s, at_s)
+
+    def soon(self, at_s: float) -> None:
+        """Somebody else got an answer: the next probe need not wait longer than until then."""
+        self.probe_at_s = min(self.probe_at_s, at_s)
+
+
+class Silence:
+    """Whether anybody gets an answer, and how few calls leave while nobody does."""
+
+    __slots__ = ("_answered_s", "_bucket", "_in_a_row", "since_s")
+
+    def __init__(self, now_s: float) -> None:
+        self._in_a_row = 0
+        self._answered_s = float("-inf")
+        self._bucket = DeviceBucket(IN_ALL_PER_S, now_s)
+        self.since_s: float | None = None
+        """Since when nobody gets an answer; None: somebody does."""
+
+    def set_share(self, share: float, now_s: float) -> None:
+        """This instance's part of all calls."""
+        self._bucket.set_rate(IN_ALL_PER_S * max(share, 0.01), now_s)
+
+    def wait_s(self, now_s: float) -> float:
+        """How long until a call of anybody may leave."""
+        return 0.0 if self.since_s is None else self._bucket.wait_s(now_s)
+
+    def leaves(self, now_s: float) -> None:
+        """A call leaves; those of better times count for nothing."""
+        if self.since_s is not None:
+            self._bucket.take(1, now_s)
+
+    def failed(self, left_s: float, now_s: float) -> bool:
+        """A call that left then failed. True where nobody gets an answer from now on."""
+        self._in_a_row += left_s >= self._answered_s  # else somebody was answered since it left
+        if self._in_a_row < SILENT_AFTER or self.since_s is not None:
+            return False
+        self.since_s = now_s
+        return True
+
+    def answered(self, now_s: float) -> bool:
+        """A call was answered. True where that ends it."""
+        ended = self.since_s is not None
+        self.since_s, self._in_a_row, self._answered_s = None, 0, now_s
+        return ended
