@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from math import isfinite
 from random import Random
@@ -20,7 +19,7 @@ import structlog
 
 from stream.model import Outcome, RejectedToken, Severity
 from stream.pushkit.client import encode_body
-from stream.pushkit.reply import Reply, Verdict
+from stream.pushkit.reply import Reply
 from stream.service.clock import Clock
 from stream.service.learning import Learning
 from stream.service.replies import Replies
@@ -79,8 +78,6 @@ class Calls:
         ``keyless(app)``: why an app has no key to call with, or None. ``shares``: as of ``Lanes``."""
         self.apps: dict[str, App] = {}
         self.in_flight: set[Parcel] = set()
-        self.answers = Counter[tuple[str, Verdict]]()
-        """Calls that came back so far, by app and what the reply asks of us."""
         self.share = 1.0
         """The part of all shards that this instance owns; limits are shared out by it."""
         self._share_since_s = clock.monotonic_s()
@@ -338,7 +335,6 @@ class Calls:
             self.gate.comes_back(app, probe=probe)
             self.in_flight.discard(parcel)
             self._landing.set()
-        self.answers[app.client_id, reply.verdict] += 1
         parcel.attempts += reply.calls - 1
         if reply.calls > 1:
             app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())

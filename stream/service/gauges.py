@@ -22,6 +22,7 @@ from stream.service.restoring import Restore
 from stream.service.story import Service
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.apps import App
+from stream.work.breaker import State
 from stream.work.reuse import Standing
 
 HELD_LISTED: Final = 100
@@ -78,6 +79,7 @@ class Gauges:
             )
         for client_id, why in service.calls.stopped_apps().items():
             yield Note("app_waits", f"app {client_id} makes no calls: {why}")
+        yield from self._notes_of_calls()
         for client_id, standing in service.sampling.reusing.items():
             yield Note("notify_id_reused", _reused(client_id, standing))
         if held := service.desk.guarding.held:
@@ -87,6 +89,16 @@ class Gauges:
             yield Note("partitioners_differ", service.chores.disagreement)
         for topic, seen in self.restoring().items():
             yield Note("restoring", f"{service.names[topic]}: {_told(seen)}")
+
+    def _notes_of_calls(self) -> Iterator[Note]:
+        calls = self._service.calls
+        if (silent_s := calls.gate.silence.since_s) is not None:
+            since = f"for {self._service.clock.monotonic_s() - silent_s:.0f} s no call of any app has been answered"
+            yield Note("gateway_silent", f"{since}, the last ended with: {calls.learning.silent_why}; it is probed")
+            return
+        for client_id, app in calls.apps.items():
+            if app.breaker.state is State.OPEN:
+                yield Note("app_fails", f"no call of app {client_id} is answered: {app.fails_with}; it is probed")
 
     # --- numbers
 
@@ -163,7 +175,6 @@ class Gauges:
             | {(how.name, severity.name): n for (how, severity), n in service.settling.results.items()},
             "unpush_results_given_up": {(severity.name,): n for severity, n in service.settling.given_up.items()},
             "unpush_devices": {(name, how): n for (name, how), n in service.settling.devices.items()},
-            "unpush_calls": {(name, verdict.value): n for (name, verdict), n in service.calls.answers.items()},
             "unpush_deliveries_refused": {(): service.outbox.refused},
             "unpush_results_too_large": {(): service.outbox.too_large},
             "unpush_calls_in_flight": {(): len(service.calls.in_flight)},
@@ -175,7 +186,23 @@ class Gauges:
             "unpush_guard_hour_devices": {(name,): n for name, n in service.desk.guarding.hour().items()},
             "unpush_guard_waiting_messages": {(): service.desk.guarding.waiting},
             "unpush_app_waits": {(name,): float(app.waits_for is not None) for name, app in apps.items()},
-            "unpush_app_devices_per_second_limit": {(name,): app.bucket.devices_per_s for name, app in apps.items()},
+            "unpush_app_devices_per_second_limit": {(name,): app.own_per_s for name, app in apps.items()},
+            **self._figures_of_learning(),
+        }
+
+    def _figures_of_learning(self) -> Figures:
+        calls = self._service.calls
+        breakers = {name: app.breaker.state for name, app in calls.apps.items()}
+        return {
+            "unpush_app_devices_per_second_learned": {
+                (name,): app.learned.devices_per_s for name, app in calls.apps.items()
+            },
+            "unpush_app_breaker": {
+                (name, each.value): float(each is state) for name, state in breakers.items() for each in State
+            },
+            "unpush_calls": {(name, verdict.value): n for (name, verdict), n in calls.learning.answers.items()},
+            "unpush_calls_in_flight_bound": {(): int(calls.gate.bound.calls)},
+            "unpush_gateway_silent": {(): float(calls.gate.silence.since_s is not None)},
         }
 
     def _figures_of_state(self) -> Figures:
@@ -222,6 +249,8 @@ class Gauges:
             "retriesWaiting": self._retries(),
             "callsInFlight": len(service.calls.in_flight),
             "guard": self._guard_seen(),
+            "callsInFlightBound": int(service.calls.gate.bound.calls),
+            "gatewaySilentSince": self._as_ms(service.calls.gate.silence.since_s),
             "outbox": service.outbox.size,
             "openMessages": len(service.desk.docket.open),
             "partitionersDiffer": service.chores.disagreement,
@@ -263,7 +292,9 @@ class Gauges:
             "clientId": app.client_id,
             "waitsFor": app.waits_for,
             "since": self._paused_since_ms(app),
-            "devicesPerSecond": app.bucket.devices_per_s,
+            "devicesPerSecond": app.own_per_s,
+            "learnedDevicesPerSecond": round(app.learned.devices_per_s, 1),
+            "breaker": app.breaker.state.value,
             "largestCall": app.largest_call,
             "callsInFlight": in_flight,
             "devices": devices,
@@ -271,10 +302,12 @@ class Gauges:
 
     def _paused_since_ms(self, app: App) -> int | None:
         """None too where the settings stop it: then it never called."""
-        if app.pause_reason is None:
-            return None
+        return None if app.pause_reason is None else self._as_ms(app.paused_since_s)
+
+    def _as_ms(self, monotonic_s: float | None) -> int | None:
+        """A moment on the monotonic clock, as time of day."""
         clock = self._service.clock
-        return clock.now_ms() - int(1000 * (clock.monotonic_s() - app.paused_since_s))
+        return None if monotonic_s is None else clock.now_ms() - int(1000 * (clock.monotonic_s() - monotonic_s))
 
 
 def _reused(client_id: str, standing: Standing) -> str:

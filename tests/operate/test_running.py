@@ -318,6 +318,49 @@ async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path)
         assert (status["lanes"]["HIGH"], status["openMessages"]) == (1, 1)
 
 
+async def test_a_gateway_that_answers_nobody_is_told_and_how_calls_fare(tmp_path: Path) -> None:
+    """Learned limits and breakers are visible: /readyz, /api/status, metrics; and over when the gateway answers."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        await rig.simulator.set_faults(Faults(all=AppFaults(failures=(Failure(status=502),))))
+        for number in range(40):
+            rig.send(f"m{number}", 1)
+            rig.event(f"v{number}", f"m{number}")
+        ready = await rig.until("/readyz", lambda r: "gateway_silent" in words(r, "notes"))
+        assert ready.status == 200
+        assert "no call of any app has been answered" in ready.text
+        status = (await rig.get("/api/status")).json
+        assert (status["apps"][0]["breaker"], status["callsInFlightBound"] < 64) == ("open", True)
+        assert abs(status["gatewaySilentSince"] - time.time() * 1000) < 20_000
+        lines = (await rig.get("/metrics")).text.splitlines()
+        assert f'unpush_app_breaker{{app="{APP}",state="open"}} 1.0' in lines
+        assert "unpush_gateway_silent 1.0" in lines
+        assert any(line.startswith(f'unpush_calls_total{{answer="retry",app="{APP}"}}') for line in lines)
+        await rig.simulator.set_faults(Faults())
+        await rig.until("/api/status", lambda r: r.json["apps"][0]["devices"].get("revoked") == 40)
+        assert words(await rig.get("/readyz"), "notes") == []
+
+
+async def test_a_quota_that_is_met_is_learned_and_told(tmp_path: Path) -> None:
+    """learned devices per second by app: /api/status, metrics."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        await rig.simulator.set_faults(Faults(all=AppFaults(devices_per_s=400.0)))
+        rig.send("m", 1_000)
+        rig.event("v", "m")
+        learned = (await rig.until("/api/status", lambda r: _learned(r) > 0)).json["apps"][0]
+        assert learned["devicesPerSecond"] == 0
+        assert learned["largestCall"] < 400
+        metrics = (await rig.get("/metrics")).text
+        assert f'unpush_app_devices_per_second_learned{{app="{APP}"}} 0.0' not in metrics
+        await state(rig, "v", "settled")
+        assert rig.service.calls.gate.bound.calls == 64
+
+
+def _learned(status: Reply) -> float:
+    return sum(float(app["learnedDevicesPerSecond"]) for app in status.json["apps"])
+
+
 async def test_a_dead_letter_topic_that_takes_nothing_makes_it_not_ready(tmp_path: Path) -> None:
     """Promise 4: reading stops and waits, not ready, and says why."""
     async with running(tmp_path, 'kafka.properties."message.max.bytes" = "2000"') as rig:
