@@ -279,8 +279,8 @@ class Calls:
             for due in self._retries.take(now_s):
                 self._lanes.put(due, self._severities[due])
         parcel = None
-        if self._lanes.size and self.gate.room and not self._stopping:
-            allowed, least = self._allowed(), Severity.CRITICAL if self.gate.last_is_kept else Severity.LOW
+        if self._lanes.size and not self._stopping and (least := self.gate.least()) is not None:
+            allowed = self._allowed()
             parcel = self._lanes.next(self._bounded(allowed), least, urgently=allowed)
         if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)

@@ -25,8 +25,6 @@ from stream.work.rate import BARREN_AFTER
 SAID_AGAIN_AT: Final = 1.5
 """The log has a learned number again when it has changed by this factor."""
 
-_ACCEPTED: Final = frozenset({Verdict.REVOKED, Verdict.PARTIAL})
-
 log = structlog.get_logger(__name__)
 
 
@@ -47,17 +45,17 @@ class Learning:
     def heard(self, app: App, devices: int, reply: Reply, left_s: float) -> None:
         """A call of so many devices that left then has come back."""
         now_s = self._clock.monotonic_s()
-        self.answers[app.client_id, reply.verdict] += 1
-        if reply.verdict is Verdict.RETRY:
+        verdict = reply.verdict
+        self.answers[app.client_id, verdict] += 1
+        if verdict is Verdict.RETRY:
             self._failed(app, reply, left_s, now_s)
-            return
-        self._answered(app, now_s)
-        if reply.verdict is Verdict.FLOW_CONTROL:
-            self._refused(app, devices, reply, left_s, now_s)
-            return
-        if self._gate.bound.answered(left_s, now_s, self._gate.in_flight + 1):
-            self._say_bound()
-        if reply.verdict in _ACCEPTED and app.learned.accepted(devices, left_s, now_s):
+        else:
+            self._answered(app, now_s)
+            if verdict is Verdict.FLOW_CONTROL:
+                self._refused(app, devices, reply, left_s, now_s)
+            elif self._gate.bound.answered(left_s, now_s, self._gate.in_flight + 1):
+                self._say_bound()
+        if (verdict is Verdict.REVOKED or verdict is Verdict.PARTIAL) and app.learned.accepted(devices, left_s, now_s):
             self._adjust(app, now_s)
 
     # --- failures: the gateway as a whole, and the app's breaker

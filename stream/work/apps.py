@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 
 from stream.model import MAX_CALL_TOKENS
-from stream.work.breaker import Breaker
+from stream.work.breaker import Breaker, State
 from stream.work.budget import SHARE, Budget
 from stream.work.limits import DeviceBucket
 from stream.work.rate import LearnedRate
@@ -111,7 +111,9 @@ class App:
         if self.held is not None:
             return None
         until_s = max(self.cooling_until_s, self.probe_at_s if self.pause_reason else 0.0)
-        return max(0.0, until_s - now_s, self.breaker.wait_s(now_s), self.bucket.wait_s(now_s))
+        if self.breaker.state is State.OPEN:
+            until_s = max(until_s, self.breaker.probe_at_s)
+        return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
 
     def leaves(self, devices: int, now_s: float) -> None:
         """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's

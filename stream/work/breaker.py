@@ -57,6 +57,7 @@ class Breaker:
     def __init__(self) -> None:
         self.state = State.CLOSED
         self.probe_at_s = 0.0
+        """No call leaves before, while it is open."""
         self.room = 0
         """Calls under way that there is room for while the way opens."""
         self._in_a_row = 0
@@ -68,10 +69,6 @@ class Breaker:
         """Since when it is in this state."""
         return self._since_s
 
-    def wait_s(self, now_s: float) -> float:
-        """How long until a call may leave, if none is under way."""
-        return max(0.0, self.probe_at_s - now_s) if self.state is State.OPEN else 0.0
-
     def admits(self, in_flight: int) -> bool:
         """Whether there is room for one more beside so many of this app."""
         if self.state is State.CLOSED:
@@ -79,10 +76,9 @@ class Breaker:
         return in_flight < (1 if self.state is State.OPEN else self.room)
 
     def leaves(self, now_s: float, share: float, random: Random) -> None:
-        """A call leaves; where that is a probe, the next one's time is set."""
-        if self.state is State.OPEN:
-            self.probe_at_s = now_s + probe_wait_s(self._probes, share, random)
-            self._probes += 1
+        """A probe leaves, and the next one's time is set."""
+        self.probe_at_s = now_s + probe_wait_s(self._probes, share, random)
+        self._probes += 1
 
     def failed(self, left_s: float, now_s: float, patience: int) -> bool:
         """A call that left then failed; ``patience``: so many in a row are enough. True where that opens it."""
@@ -145,9 +141,8 @@ class Silence:
         return 0.0 if self.since_s is None else self._bucket.wait_s(now_s)
 
     def leaves(self, now_s: float) -> None:
-        """A call leaves; those of better times count for nothing."""
-        if self.since_s is not None:
-            self._bucket.take(1, now_s)
+        """A call leaves meanwhile."""
+        self._bucket.take(1, now_s)
 
     def failed(self, left_s: float, now_s: float) -> bool:
         """A call that left then failed. True where nobody gets an answer from now on."""

@@ -23,7 +23,9 @@ FLOOR_PER_S: Final = 5.0
 LOOK_S: Final = 0.5
 """How often an app's retries that are held back are looked at."""
 WEIGHT: Final = 1 / 32
-"""Of the latest call in the share of calls that fail."""
+"""Of the latest call in the share of calls that fail …"""
+UNSEEN: Final = 1e-3
+"""… which is none where it is less than that."""
 
 
 class Budget:
@@ -43,11 +45,14 @@ class Budget:
 
     def leaves(self) -> None:
         """A call leaves, whether its first or not: some part of another."""
-        self._left = min(SAVED, self._left + self._share)
+        if self._left < SAVED:
+            self._left = min(SAVED, self._left + self._share)
 
     def heard(self, *, answered: bool) -> None:
         """A call came back."""
-        self._failing += WEIGHT * ((not answered) - self._failing)
+        if self._failing or not answered:
+            failing = self._failing + WEIGHT * ((not answered) - self._failing)
+            self._failing = failing if failing > UNSEEN else 0.0
 
     def grants(self, now_s: float) -> bool:
         """Whether one retry may wait for its turn now; it is counted if so."""

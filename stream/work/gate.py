@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from random import Random
 
+from stream.model import Severity
 from stream.work.apps import App
 from stream.work.bound import LearnedBound
-from stream.work.breaker import OPENS_AFTER, Silence, State
+from stream.work.breaker import OPENS_AFTER, Breaker, Silence, State
 
 
 class Gate:
@@ -33,16 +34,15 @@ class Gate:
         self.share = share
         self.silence.set_share(share, now_s)
 
-    @property
-    def room(self) -> int:
-        """Calls that may leave beside those in flight."""
-        return max(0, int(self.bound.calls) - self.in_flight)
-
-    @property
-    def last_is_kept(self) -> bool:
-        """Whether the only slot left is the one for what is most severe: that need not wait for a call to come back,
-        however many are under way."""
-        return self.room <= 1 < int(self.bound.calls)
+    def least(self) -> Severity | None:
+        """How severe a call must be at least to leave now; None: there is room for none. The last slot is kept for what
+        is most severe: it need not wait for a call to come back, however many are under way."""
+        room = int(self.bound.calls) - self.in_flight
+        if room > 1:
+            return Severity.LOW
+        if room < 1:
+            return None
+        return Severity.CRITICAL if self.bound.calls >= 2 else Severity.LOW
 
     @property
     def patience(self) -> int:
@@ -53,13 +53,16 @@ class Gate:
     def admits(self, app: App, now_s: float) -> bool:
         """Whether a call of this app may leave, if there is room for one at all."""
         breaker = app.breaker
-        if not breaker.admits(app.in_flight):
-            return False
-        if breaker.state is State.OPEN and self._probing >= max(1, int(self.bound.calls) // 2):
+        if breaker.state is not State.CLOSED and not self._admits_beside(breaker, app.in_flight):
             return False
         if self.silence.since_s is not None and (app.in_flight or self.silence.wait_s(now_s)):
             return False
         return app.wait_s(now_s) == 0.0
+
+    def _admits_beside(self, breaker: Breaker, in_flight: int) -> bool:
+        if breaker.state is State.OPEN and self._probing >= max(1, int(self.bound.calls) // 2):
+            return False
+        return breaker.admits(in_flight)
 
     def wait_s(self, app: App, now_s: float) -> float | None:
         """How long until a call of this app may leave: 0 now or when one comes back, None: not by the passing of
@@ -71,12 +74,14 @@ class Gate:
         """A call of so many devices leaves. True where it is a probe."""
         probe = app.breaker.state is State.OPEN
         app.leaves(devices, now_s)
-        app.breaker.leaves(now_s, self.share, self._random)
         app.budget.leaves()
-        self.silence.leaves(now_s)
         app.in_flight += 1
         self.in_flight += 1
-        self._probing += probe
+        if probe:
+            app.breaker.leaves(now_s, self.share, self._random)
+            self._probing += 1
+        if self.silence.since_s is not None:
+            self.silence.leaves(now_s)
         return probe
 
     def comes_back(self, app: App, *, probe: bool) -> None:

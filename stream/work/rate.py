@@ -104,13 +104,14 @@ class LearnedRate:
     def accepted(self, devices: int, left_s: float, now_s: float) -> bool:
         """A call of so many devices was accepted that left then. True where that changes the rate."""
         self._accepted.add(devices, now_s)
+        if not self.devices_per_s:
+            self.barren = 0
+            return False
         self._asked.add(devices, now_s)
         if left_s < self._changed_s:
             # It got through before the last change: no proof that the present rate does.
             return False
         self.barren = 0
-        if not self.devices_per_s:
-            return False
         before = self.devices_per_s
         self._grow(now_s)
         return self.devices_per_s != before
