@@ -242,7 +242,7 @@ async def test_answers_are_counted_by_app_and_meaning(office: Office) -> None:
     office.answer = by_token("slow", BUSY)
     office.put(some("slow"), some("quick"), some("quick", app="other"))
     await office.turn()
-    assert office.calls.answers == {
+    assert office.calls.learning.answers == {
         ("app", Verdict.RETRY): 1,
         ("app", Verdict.REVOKED): 1,
         ("other", Verdict.REVOKED): 1,
