@@ -79,8 +79,13 @@ class Hearing:
         self.call_soon(self._told, self._desk.sends_came, number, came)
 
     def _behind_events(self, call: Callable[..., None], *args: Any) -> None:
-        self._queue.append(lambda: call(*args))
-        self.call_soon(self._listen)
+        """Behind the sends that were told before, too: into the queue by way of the loop, which may be hearing just
+        now of what stands there."""
+        self.call_soon(self._put, lambda: call(*args))
+
+    def _put(self, call: Callable[[], None]) -> None:
+        self._queue.append(call)
+        self._listen()
 
     def _listen(self) -> None:
         """Once, however many ask for it: else the loop would do nothing else until all is heard."""

@@ -105,7 +105,7 @@ def test_one_app_that_is_down_takes_nothing_from_another() -> None:
     """One app's breaker does not touch another."""
     run = stories.one_app_down()
     assert most_in_a_second(run.calls(3, 20, APP)) <= 2
-    assert len(run.calls(8, 18, OTHER)) > 0.8 * 10 * 62 / 0.2
+    assert len(run.calls(8, 18, OTHER)) > 0.9 * 10 * 48 / 0.2, "three quarters of 64: all that one app may have"
     assert len(run.calls(30, 35, APP)) > 0.3 * len(run.calls(30, 35)), "it is back, with its turn"
     back = [call for call in run.calls(20, 26, APP) if call.verdict is Verdict.REVOKED]
     assert len([call for call in back if call.at_s < back[0].at_s + 0.3]) <= 3, "in steps"

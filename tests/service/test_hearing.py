@@ -82,6 +82,30 @@ async def test_events_are_heard_of_before_it_is_true_that_they_have_been_read(tm
     store.close()
 
 
+async def test_sends_are_heard_of_before_it_is_true_that_all_have_been_read(tmp_path: Path) -> None:
+    """Even where the loop is in the middle of hearing: else a result could say complete that does not know of them."""
+    store = Store(tmp_path / "store")
+    shard = Shard(0, store, 1_000)
+
+    class Reading(Listening):
+        """A reader tells of sends, and that these were all, in the middle of it."""
+
+        def events_came(self, number: int, came: list[tuple[bytes, Event, bool]], now_s: float) -> None:
+            hearing.sends(0, [])
+            hearing.further((Topic.SENDS, 0), EVERYTHING)
+
+        def sends_came(self, number: int, came: list[object], now_s: float) -> None:
+            self.heard.append(("sends", shard.read_back_ms.get(Topic.SENDS) == EVERYTHING))
+
+    desk = Reading(shard)
+    hearing = Hearing({0: shard}, cast(Desk, desk), NAMES, Clock(), lambda: None, lambda error: None)
+    hearing.events(0, [event("v")])
+    await turns(5)
+    assert desk.heard == [("sends", False)]
+    assert shard.read_back_ms[Topic.SENDS] == EVERYTHING
+    store.close()
+
+
 async def test_what_retention_took_unread_is_counted_by_topic() -> None:
     """Never a silent jump: how many are gone, in the log and as a metric."""
     hearing = Hearing({}, cast(Desk, None), NAMES, Clock(), lambda: None, lambda error: None)
