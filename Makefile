@@ -26,7 +26,7 @@ demo: $(VENV)/$(if $(findstring --kafka,$(ARGS)),kafka,run).stamp
 	@$(BIN)/unpush demo $(ARGS)
 
 test: $(VENV)/kafka.stamp
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

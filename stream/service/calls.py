@@ -30,7 +30,7 @@ from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
 from stream.work.gate import Gate
 from stream.work.lanes import Lanes
-from stream.work.packing import Parcel, apart, cut
+from stream.work.packing import Parcel, apart, cut, split
 from stream.work.refused import Refused
 
 CROWDED: Final = 16
@@ -126,11 +126,14 @@ class Calls:
 
     def cut(self, parcel: Parcel, size: int) -> None:
         """Replace a parcel by pieces of at most so many tokens; each waits for a call of its own."""
+        self._replace(parcel, cut, size)
+
+    def _replace(self, parcel: Parcel, into: Callable[[Parcel, int], list[Parcel]], size: int) -> None:
         if not self._wanted(parcel):
             self._leave(parcel)
             return
         severity = self._severities[parcel]
-        pieces = cut(parcel, size)
+        pieces = into(parcel, size)
         self._replaced(parcel, pieces)
         self._leave(parcel)
         for piece in pieces:
@@ -198,7 +201,7 @@ class Calls:
 
     def largest_call(self, app: str) -> int:
         """Tokens in one call of an app."""
-        return self.app(app).largest_call
+        return self.app(app).largest_parcel
 
     @property
     def waiting(self) -> int:
@@ -314,8 +317,8 @@ class Calls:
         if known := self._refused.of(parcel):
             self._without_known(parcel, known)
             return None
-        if len(parcel.tokens) > app.largest_call:
-            self.cut(parcel, app.largest_call)
+        if len(parcel.tokens) > app.largest_call:  # no more than is called now: the limit may be another in a moment
+            self._replace(parcel, split, app.largest_call)
             return None
         body = encode_body(parcel.notify_id or 0, parcel.tokens)
         if len(body) > MAX_BODY_BYTES and len(parcel.tokens) > 1:  # tokens full of what JSON escapes

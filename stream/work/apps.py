@@ -9,7 +9,7 @@ from typing import Final
 from stream.model import MAX_CALL_TOKENS
 from stream.work.breaker import Breaker, State
 from stream.work.budget import SHARE, Budget
-from stream.work.limits import DeviceBucket
+from stream.work.limits import DeviceBucket, largest_call
 from stream.work.rate import LearnedRate
 
 PROBE_FIRST_S: Final = 2.0
@@ -91,6 +91,11 @@ class App:
     def largest_call(self) -> int:
         """Tokens in one call, at most, as this app stands."""
         return min(self.bucket.largest_call, self.token_limit, self.learned.largest_call)
+
+    @property
+    def largest_parcel(self) -> int:
+        """Tokens planned to travel together, at most: what is learned may have changed long before they are called."""
+        return min(largest_call(self.own_per_s, self.bucket.share), self.token_limit)
 
     def set_own(self, devices_per_s: float, share: float, learned_factor: float, now_s: float) -> None:
         """Another share of the shards: of its own limit, and of what was learned at the share before."""

@@ -245,6 +245,12 @@ def cut(parcel: Parcel, size: int) -> list[Parcel]:
     return [small for tokens in pieces for small in _within_parts(choose(parcel, tokens))]
 
 
+def split(parcel: Parcel, size: int) -> list[Parcel]:
+    """The first ``size`` tokens of a parcel, and the rest of it."""
+    pieces = parcel.tokens[:size], parcel.tokens[size:]
+    return [small for tokens in pieces for small in _within_parts(choose(parcel, tokens))]
+
+
 def apart(parcel: Parcel, tokens: Sequence[bytes]) -> tuple[list[Parcel], list[Parcel]]:
     """The parcel as what concerns ``tokens``, some of its own, and the rest of it."""
     chosen = set(tokens)

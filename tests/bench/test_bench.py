@@ -16,7 +16,7 @@ from stream.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 TINY = (
-    "--quick", "--small-sends", "20000", "--large-sends", "600", "--small-calls", "200", "--large-calls", "20",
+    "--quick", "--small-sends", "60000", "--large-sends", "600", "--small-calls", "200", "--large-calls", "20",
     "--burst-sends", "5000", "--held-steps", "1", "--lost-sends", "5000",
 )  # fmt: skip
 

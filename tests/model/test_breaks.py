@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pytest
@@ -68,7 +69,12 @@ def ignore_the_fence(patch: pytest.MonkeyPatch) -> None:
 
 
 def look_at_the_fence_nowhere(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Shard, "_check", lambda shard: None)
+    @contextmanager
+    def writing(shard: Shard) -> Iterator[None]:
+        with shard._lock:
+            yield
+
+    patch.setattr(Shard, "_writing", writing)
 
 
 def settle_before_delivery(patch: pytest.MonkeyPatch) -> None:

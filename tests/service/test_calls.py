@@ -196,6 +196,23 @@ async def test_smaller_cuts_and_remembers_for_the_app(office: Office) -> None:
     assert office.calls.largest_call("other") == 1_000
 
 
+async def test_what_is_learned_cuts_no_more_than_is_called_now(office: Office) -> None:
+    """Few calls: a moment of flow control does not leave a campaign in shreds."""
+    app, tokens = office.calls.app("app"), [f"t-{i}" for i in range(1_000)]
+    app.learned.devices_per_s = 40.0
+    app.adjust(office.clock.s)
+    assert office.calls.largest_call("app") == 1_000
+    office.put(some(*tokens))
+    await office.turn(0.5)
+    small = len(office.left)
+    assert 1 < small < 10
+    app.learned.devices_per_s = 0.0
+    app.adjust(office.clock.s)
+    await office.turn(1.0)
+    assert len(office.left) <= small + 3
+    assert sorted(token.decode() for called in office.called for token in called) == sorted(tokens)
+
+
 async def test_retry_comes_back_alone_by_its_due_time_and_blocks_nobody(office: Office) -> None:
     """RETRY: only the last is retried, alone, by due time, blocking nobody."""
     office.answer = by_token("a", BUSY)
