@@ -175,8 +175,7 @@ class Town:
         for instance in self.instances:
             self.read_all(instance)
         self.judge.all_is_read = True
-        waits_ms = 0, 11_000, 61_000, 61_000, int(2_000 * NOT_FOUND_AFTER_S), 61_000, MINUTE_MS, 61_000, MINUTE_MS
-        for wait_ms in waits_ms:
+        for wait_ms in (0, 11_000, 61_000, 61_000, int(2_000 * NOT_FOUND_AFTER_S), 61_000, MINUTE_MS):
             self.log.clock.ms += wait_ms
             self._until_quiet()
         for instance in self.instances:
