@@ -65,7 +65,8 @@ class Parcel:
     """The distinct tokens of ``places``, in order."""
     rejects: list[RejectedToken] = field(default_factory=list)
     place_count: int = 0
-    late: bool = False
+    late_sends: set[int] = field(default_factory=set)
+    """Offsets of those of its sends, or of what it was cut from, that came after the violation."""
     oldest_ms: int = 0
     """The earliest record time among its sends and its violation: what leaves retention first."""
     newest_ms: int = 0
@@ -80,6 +81,11 @@ class Parcel:
     """Of those that did not end it."""
     owner: Condemned | None = None
     """The condemned message it belongs to, as long as it is under way here."""
+
+    @property
+    def late(self) -> bool:
+        """Whether any of its sends came after the violation."""
+        return bool(self.late_sends) and any(part.offset in self.late_sends for part in self.parts)
 
     def __repr__(self) -> str:
         slot = f"{self.client_id!r}, {self.notify_id}"
@@ -234,7 +240,8 @@ def _new(violation: Violation, fate: Fate, head: SendHead) -> Parcel:
 def _note(parcel: Parcel, part: SendPart, timestamp_ms: int) -> None:
     parcel.parts.append(part)
     parcel.place_count += part.token_count
-    parcel.late = parcel.late or timestamp_ms > parcel.violation.first_timestamp_ms
+    if timestamp_ms > parcel.violation.first_timestamp_ms:
+        parcel.late_sends.add(part.offset)
     parcel.oldest_ms = min(parcel.oldest_ms, timestamp_ms)
     parcel.newest_ms = max(parcel.newest_ms, timestamp_ms)
 
@@ -286,7 +293,7 @@ def choose(parcel: Parcel, tokens: Sequence[bytes]) -> Parcel:
     piece.places = [token for _, run in runs for token in run]
     piece.tokens = list(tokens)
     piece.place_count = len(piece.places)
-    piece.late, piece.oldest_ms, piece.newest_ms = parcel.late, parcel.oldest_ms, parcel.newest_ms
+    piece.late_sends, piece.oldest_ms, piece.newest_ms = parcel.late_sends, parcel.oldest_ms, parcel.newest_ms
     piece.attempts, piece.started_at_ms, piece.last_reply = parcel.attempts, parcel.started_at_ms, parcel.last_reply
     return piece
 

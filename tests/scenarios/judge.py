@@ -312,9 +312,6 @@ def _late_is_said_of_late_sends_only(case: Case) -> Iterator[str]:
         sends = [case.at.get((part.partition, part.offset)) for part in seen.result.sends]
         times = [sent.timestamp_ms for sent in sends if sent is not None]
         if it is not None and times and seen.result.late != (max(times) > it.first_timestamp_ms):
-            # The pieces of a cut call keep what was true of the whole.
-            if seen.result.late and seen.result.attempts > 1:
-                continue
             yield f"{seen.name}: late is {seen.result.late}, sends up to {max(times) - it.first_timestamp_ms} ms after"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream.block import block_of
 from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, Outcome, RejectedToken, SendHead
 from stream.pushkit.client import encode_body
-from stream.work.packing import CALL, MAX_PARTS, Fate, LastReply, Packer, Parcel, choose, cut
+from stream.work.packing import CALL, MAX_PARTS, Fate, LastReply, Packer, Parcel, choose, cut, split
 from tests.work.making import HEAD, parcel, violation
 
 tokens = st.integers(0, 30).map(lambda n: f"token-{n}".encode())
@@ -181,9 +181,25 @@ def test_choosing_takes_all_places_of_the_chosen_tokens(own: list[bytes], wanted
 def test_pieces_remember_what_was_tried() -> None:
     """Attempts and times are handed on."""
     whole = parcel([b"a", b"b"])
-    whole.attempts, whole.started_at_ms, whole.last_reply, whole.late = 3, 77, LastReply("why"), True
+    whole.attempts, whole.started_at_ms, whole.last_reply = 3, 77, LastReply("why")
     for piece in cut(whole, 1):
-        assert (piece.attempts, piece.started_at_ms, piece.last_reply, piece.late) == (3, 77, LastReply("why"), True)
+        assert (piece.attempts, piece.started_at_ms, piece.last_reply) == (3, 77, LastReply("why"))
+
+
+def test_a_piece_is_late_where_a_send_of_its_own_is() -> None:
+    """A call that was cut says of each piece what is true of its sends, not of those that travelled with them."""
+    packer = Packer()
+    for offset, time_ms in enumerate((500, 501)):
+        tokens_of = [b"%d" % offset, b"both"]
+        packer.put(violation(time_ms=500), CALL, HEAD, (0, 2), (0, offset, time_ms), tokens_of)
+    (whole,) = packer.flush()
+    assert whole.late
+    assert {tuple(piece.tokens): piece.late for piece in cut(whole, 1)} == {
+        (b"0",): False,
+        (b"1",): True,
+        (b"both",): True,
+    }
+    assert [piece.late for piece in split(whole, 1)] == [False, True]
 
 
 def test_pieces_of_repeated_tokens_have_at_most_a_thousand_parts() -> None:
