@@ -16,7 +16,7 @@ from typing import NamedTuple
 from stream.model import Severity
 from stream.pushkit.reply import Verdict
 from stream.service.calls import Calls
-from stream.settings.sections import PushKitSettings
+from stream.settings import default_settings
 from stream.work.endings import Ending
 from stream.work.judgement import judge
 from stream.work.packing import Parcel
@@ -24,18 +24,7 @@ from tests.limits.imitation import PushKit, Seen
 from tests.limits.virtual import START_S, LoopClock, VirtualLoop
 from tests.work.making import event, parcel
 
-SETTINGS = PushKitSettings(
-    url="http://127.0.0.1",
-    timeout_s=10.0,
-    max_in_flight=64,
-    give_up_after_s=86_400.0,
-    retry_first_s=0.5,
-    retry_longest_s=60.0,
-    retry_share=0.2,
-    paused=False,
-    key_file=None,
-    apps={},
-)
+SETTINGS = default_settings().push_kit
 TOKENS = [b"%04d" % number for number in range(1_000)]
 AHEAD = 100
 """Parcels that the planner keeps waiting for each app that has no end of work."""

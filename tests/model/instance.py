@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -24,7 +24,7 @@ from stream.service.outbox import Outbox, Written
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
 from stream.service.ways import Ways
-from stream.settings.sections import PushKitSettings
+from stream.settings import default_settings
 from stream.state.shard import EVERYTHING, Shard
 from stream.state.store import Store
 from stream.work.apps import App
@@ -33,17 +33,8 @@ from tests.model.log import PARTITION_OF, PARTITIONS, Log, TurnedLoop
 from tests.model.memory import MemoryStore
 from tests.service.small_world import MINUTE_MS, NAMES, NOT_FOUND_AFTER_S, RETENTION_MS
 
-SETTINGS: Final = PushKitSettings(
-    url="http://127.0.0.1",
-    timeout_s=10.0,
-    max_in_flight=3,
-    give_up_after_s=60 * MINUTE_MS / 1000,
-    retry_first_s=0.5,
-    retry_longest_s=10.0,
-    retry_share=0.2,
-    paused=False,
-    key_file=None,
-    apps={},
+SETTINGS: Final = replace(
+    default_settings().push_kit, max_in_flight=3, give_up_after_s=60 * MINUTE_MS / 1000, retry_longest_s=10.0
 )
 
 
