@@ -55,7 +55,12 @@ class Unowned:
         self._assignments = assignments
         self._seen: frozenset[int] = frozenset()
         self._since_s = self._looked_s = 0.0
+        self._stopped = threading.Event()
         self._patience_s = Random().uniform(*PATIENCE_S)
+
+    def stop(self) -> None:
+        """Share nothing out any more; a guest that is waiting goes. From any thread."""
+        self._stopped.set()
 
     def look(self, now_s: float) -> None:
         """Now and then, where members are static; ``now_s`` is monotonic."""
@@ -78,7 +83,7 @@ class Unowned:
         try:
             with closing(Consumer(self._guest)) as guest:
                 joined = visit(guest, self._other_topic)
-                while not joined.is_set() and time.monotonic() < until_s:
+                while not (joined.is_set() or self._stopped.is_set()) and time.monotonic() < until_s:
                     guest.poll(_POLL_S)
         except KafkaException as error:
             log.warning("sharing_out_failed", why=error.args[0].str())

@@ -353,6 +353,7 @@ class Service:
         await asyncio.to_thread(self._stop_readers)
 
     def _stop_readers(self) -> None:
+        self.unowned.stop()
         self.membership.stop()
         self.tail.stop()
         self.past.stop()

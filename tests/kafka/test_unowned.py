@@ -111,3 +111,18 @@ def test_a_shard_that_a_killed_static_member_left_to_nobody_is_shared_out_again(
         assert owned() != ALL, "it may be settled by itself yet"
         looking = stack.enter_context(ThreadPoolExecutor(1)).submit(look.look, now_s + unowned.PATIENCE_S[1])
         assert polled_until(members, lambda: looking.done() and owned() == ALL)
+
+
+def test_a_guest_that_waits_holds_up_no_end() -> None:
+    """SIGTERM drains within its time: a group that answers nobody must not keep the process."""
+    kafka = {"bootstrap_servers": "127.0.0.1:1", "properties": {"group.instance.id": "a"}}
+    member = properties.member(default_settings(kafka=kafka))
+    look = Unowned(member, "violations", 1, "results", lambda: [b""])
+    look.look(unowned.LOOK_EVERY_S)
+    begun_s = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look.look, 2 * unowned.LOOK_EVERY_S + unowned.PATIENCE_S[1])
+        time.sleep(0.5)
+        assert not looking.done()
+        look.stop()
+    assert time.monotonic() - begun_s < unowned.JOINED_WITHIN_S / 2
