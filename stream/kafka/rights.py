@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from typing import Any, Final, NamedTuple, cast
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.kafka import properties
@@ -87,14 +88,12 @@ def allowed(settings: Settings, names: Iterable[str]) -> Allowed | None:
     client = AdminClient(properties.admin(settings) | {"logger": SILENT})
     bound = {"include_authorized_operations": True, "request_timeout": ANSWER_WITHIN_S}
     asked = client.describe_topics(TopicCollection(list(names)), **bound)
-    group = settings.kafka.group_id
-    described = client.describe_consumer_groups([group], **bound)[group]
     try:
         found = {("Topic", name): _operations(answer) for name, answer in asked.items()}
     except (KafkaException, TimeoutError):
         return None
-    if (of_group := _of_group(described)) is not None:
-        found["Group", group] = of_group
+    if (of_group := _of_group(settings)) is not None:
+        found["Group", settings.kafka.group_id] = of_group
     return None if any(operations is None for operations in found.values()) else cast("Allowed", found)
 
 
@@ -103,11 +102,25 @@ def _operations(asked: Future[Any]) -> frozenset[str] | None:
     return None if told is None else frozenset(each.name.replace("_", "") for each in told)
 
 
-def _of_group(asked: Future[Any]) -> frozenset[str] | None:
-    """None: nothing is told of it, since there is no such group yet."""
-    try:
-        return _operations(asked) or None
-    except KafkaException as error:
-        return frozenset() if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED else None
-    except TimeoutError:
-        return None
+def _of_group(settings: Settings) -> frozenset[str] | None:
+    """Asked by its offsets, which needs no member and leaves none; None: nobody tells. Who may see the group and not
+    join it is taken for one who may.
+
+    Not by describe_consumer_groups: as every admin call that goes to a group's coordinator, it aborts the process
+    where a broker goes away meanwhile (https://github.com/confluentinc/librdkafka/issues/4605).
+    """
+    ours = {"group.id": settings.kafka.group_id, "logger": SILENT}
+    place = TopicPartition(settings.topics.violation_detected, 0)
+    with closing(Consumer(properties.past(settings) | ours)) as asker:
+        try:
+            asker.committed([place], timeout=ANSWER_WITHIN_S)
+        except KafkaException as error:
+            return frozenset() if _refused(asker, error.args[0]) else None
+    return frozenset({"READ"})
+
+
+def _refused(asker: Consumer, error: KafkaError) -> bool:
+    """A coordinator that may not be looked for is told to whoever polls; the question itself only times out."""
+    told = asker.poll(0)
+    said = (error, None if told is None else told.error())
+    return any(each is not None and each.code() == KafkaError.GROUP_AUTHORIZATION_FAILED for each in said)

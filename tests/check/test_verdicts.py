@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
+import stream
 from stream.brokers.mock import MockKafka
 from stream.check import gateway, keys, records, registry, store
 from stream.check.story import verdicts_of
@@ -118,6 +121,42 @@ def test_a_right_that_is_missing_is_named_by_operation_and_topic() -> None:
     without_replay = allowed | {("Topic", "push.message-sent"): frozenset({"READ", "DESCRIBECONFIGS"})}
     only([rights.verdict(needed, without_replay)], GOOD)
     only([rights.verdict(needed, None)], UNKNOWN)
+
+
+class Told:
+    """What a consumer is told when it is polled: an error of that code, or nothing."""
+
+    def __init__(self, code: int | None) -> None:
+        self._code = code
+
+    def poll(self, _: float) -> Told | None:
+        return None if self._code is None else self
+
+    def error(self) -> KafkaError | None:
+        return None if self._code is None else KafkaError(self._code)
+
+
+@pytest.mark.parametrize(
+    ("answered", "told", "refused"),
+    [
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, None, True),
+        (KafkaError._TIMED_OUT, KafkaError.GROUP_AUTHORIZATION_FAILED, True),
+        (KafkaError._TIMED_OUT, None, False),
+        (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, False),
+    ],
+)
+def test_a_group_is_refused_where_the_broker_says_so_and_not_where_nobody_answers(
+    answered: int, told: int | None, refused: bool
+) -> None:
+    assert rights._refused(Told(told), KafkaError(answered)) is refused  # type: ignore[arg-type]
+
+
+def test_no_admin_call_of_ours_goes_to_a_coordinator() -> None:
+    """It aborts the process where a broker goes away meanwhile: https://github.com/confluentinc/librdkafka/issues/4605."""
+    sources = {file: file.read_text() for file in Path(stream.__file__).parent.rglob("*.py")}
+    assert len(sources) > 100
+    calls = re.compile(r"\.(?:describe|list|delete|alter)_consumer_group(?:s|_offsets)\(")
+    assert [str(file) for file, text in sources.items() if calls.search(text)] == []
 
 
 # --- records
