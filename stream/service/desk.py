@@ -429,9 +429,11 @@ class Desk:
 
     def _say_held(self, it: Condemned) -> None:
         """What the guard holds since just now is said, and what waits for a call of it is given back."""
-        for violation, why in self.guarding.news(it):
+        news = list(self.guarding.news(it))
+        if news and it.open_parcels:  # most that is held has none, and all that waits is gone through for it
             for parcel in self._ways.take_back(lambda p: p.owner is it and p.fate is CALL and it.holds(p.violation)):
                 it.release(parcel)
+        for violation, why in news:
             self._ways.say(it, violation, Outcome.HELD, why)
 
     def missing(self, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:

@@ -66,6 +66,22 @@ def test_a_violation_above_its_limit_is_held_whole_before_any_call_and_said_once
     assert held_by_app(world) == [("v1", {"app": 3, "other": 3})]
 
 
+def test_what_is_held_before_any_call_goes_through_nothing_that_waits(make: MakeWorld) -> None:
+    """A hundred thousand findings above the hour, held one by one, would each go through all lanes and retries."""
+    world = make(per_violation=5)
+    asked: list[object] = []
+
+    def take_back(chosen: Any) -> list[Any]:
+        asked.append(chosen)
+        return []
+
+    world.desk._ways = world.desk._ways._replace(take_back=take_back)
+    world.send("m", tokens(6))
+    world.violate("m")
+    world.until_quiet()
+    assert (world.outcomes("m"), asked) == ([HELD], [])
+
+
 def test_a_violation_up_to_its_limit_is_revoked(make: MakeWorld) -> None:
     """More than allowed: not as many."""
     world = make(per_violation=6)
