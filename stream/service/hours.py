@@ -6,14 +6,17 @@ promised: what was admitted and has no result yet; whoever does that work now as
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from stream.model import Status
+from stream.model import Fenced, RegistryDown, Status, StoreStalled
 from stream.service.evidence import stored_events
 from stream.state.records import Admitted
 from stream.state.shard import Shard
 from stream.wire.wire import Wire
 from stream.work.judgement import judge
+
+PASSING: Final = (RegistryDown, StoreStalled, Fenced)
+"""Why the past may not be had now and be had later; whatever else it is would keep the guard waiting for good."""
 
 
 class Drawn(NamedTuple):

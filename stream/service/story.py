@@ -42,7 +42,7 @@ from stream.service.desk import Desk
 from stream.service.gateway import KeyedPushKit
 from stream.service.guarding import Guarding
 from stream.service.hearing import Hearing
-from stream.service.hours import Drawn, drawn_since
+from stream.service.hours import PASSING, Drawn, drawn_since
 from stream.service.intake import Intake, ToLoop
 from stream.service.keys import Keys
 from stream.service.outbox import Outbox
@@ -195,8 +195,11 @@ class Service:
         """Look up what was called for a shard since then; in a thread, since it may be much."""
 
         def answered(asked: asyncio.Future[list[Drawn]]) -> None:
-            if not asked.cancelled():
-                told(asked.result() if asked.exception() is None else None)
+            error = None if asked.cancelled() else asked.exception()
+            if isinstance(error, Exception) and not isinstance(error, PASSING):
+                self._fail(error)
+            elif not asked.cancelled():
+                told(asked.result() if error is None else None)
                 self._kick.set()
 
         self._loop.run_in_executor(None, drawn_since, self.wire, shard, since_ms).add_done_callback(answered)

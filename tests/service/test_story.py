@@ -6,16 +6,18 @@ import asyncio
 import gc
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from stream.brokers.mock import MockKafka
 from stream.kafka.preflight import look
+from stream.model import RegistryDown
 from stream.pushkit.simulator import make_key_file
 from stream.service import story
 from stream.service.story import Service
 from stream.settings import load_settings
+from stream.state.shard import Shard
 from tests.operate.running import APP, TOPICS, written_settings
 
 
@@ -41,3 +43,27 @@ async def test_a_service_that_cannot_be_made_whole_leaves_nothing_open(
         assert not [str(each.message) for each in said if issubclass(each.category, ResourceWarning)]
         async with Service(settings, world) as second:
             assert second.store.bytes_on_disk() >= 0
+
+
+async def test_an_hour_that_cannot_be_looked_up_is_asked_for_again_or_ends_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the guard would let nothing begin, for good, and nobody would hear why."""
+    errors: list[Exception] = [RegistryDown("away"), ValueError("wrong")]
+
+    def fail(*_: Any) -> None:
+        raise errors[0]
+
+    monkeypatch.setattr(story, "drawn_since", fail)
+    make_key_file(tmp_path / "key.json", "project", APP)
+    with MockKafka(TOPICS) as kafka:
+        settings = load_settings(written_settings(tmp_path, kafka.bootstrap_servers, "http://127.0.0.1:1"), {})
+        async with Service(settings, await asyncio.to_thread(look, settings)) as service, asyncio.timeout(10):
+            told: list[Any] = []
+            service._hours(cast(Shard, None), 0, told.append)
+            await service._kick.wait()
+            assert (told, service.failure) == ([None], None)
+            errors.pop(0)
+            service._hours(cast(Shard, None), 0, told.append)
+            await service._stop.wait()
+            assert (told, service.failure) == ([None], errors[0])
