@@ -248,7 +248,7 @@ class Gauges:
             "lanes": self._lanes(),
             "retriesWaiting": self._retries(),
             "callsInFlight": len(service.calls.in_flight),
-            "guard": self._guard_seen(),
+            "guard": {**self.guard(), "held": [_held_seen(each) for each in self.held()]},
             "callsInFlightBound": int(service.calls.gate.bound.calls),
             "gatewaySilentSince": self._as_ms(service.calls.gate.silence.since_s),
             "outbox": service.outbox.size,
@@ -257,7 +257,12 @@ class Gauges:
             "storeBytes": service.store.bytes_on_disk(),
         }
 
-    def _guard_seen(self) -> Json:
+    def held(self) -> list[HeldSeen]:
+        """The first of what the guard holds."""
+        return list(islice(self._service.desk.guarding.seen(), HELD_LISTED))
+
+    def guard(self) -> Json:
+        """Its limits, and how much it has admitted and holds."""
         guarding, limits = self._service.desk.guarding, self._service.settings.guard
         return {
             "maxDevicesPerViolation": limits.max_devices_per_violation,
@@ -266,7 +271,6 @@ class Gauges:
             "heldViolations": guarding.held,
             "heldDevices": +guarding.devices,
             "waiting": guarding.waiting,
-            "held": [_held_seen(each) for each in islice(guarding.seen(), HELD_LISTED)],
         }
 
     def _shards_seen(self) -> list[Json]:

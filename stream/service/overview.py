@@ -16,9 +16,10 @@ from typing import Final
 from stream.model import RevokeResult, Severity
 from stream.operate.http import Json
 from stream.service.gauges import Gauges
+from stream.service.guarding import HeldSeen
 from stream.service.lately import Lately, Waits
 from stream.service.story import Service
-from stream.work.census import Census, Seen
+from stream.work.census import Census
 from stream.work.condemned import Condemned
 from stream.work.judgement import Violation
 
@@ -28,7 +29,6 @@ LOOK_EVERY: Final = 32
 """Messages between two looks at the clock."""
 RESTS: Final = 49.0
 """Times as long as counting took, before it counts again."""
-HELD_LISTED: Final = 100
 LONGEST: Final = 256
 """Characters of a producer's text; an id may have a million."""
 STATES: Final = ("waiting", "active", "held", "settled", "withdrawn")
@@ -43,7 +43,7 @@ class Overview:
     def __init__(self, service: Service, gauges: Gauges, lately: Lately, state: MemoryState) -> None:
         self._service, self._gauges, self._lately, self._state = service, gauges, lately, state
         self._counting = asyncio.Lock()
-        self._census = Census(HELD_LISTED)
+        self._census = Census()
         self._counted_ms = 0
         self._again_s = 0.0
         """When it may be counted again."""
@@ -57,10 +57,11 @@ class Overview:
         return {
             "at": self._service.clock.now_ms(),
             **self._gauges.status(),
+            "guard": self._gauges.guard(),
             "countedAt": self._counted_ms,
             "retentionMs": int(self._service.settings.store.retention_s * 1000),
             "violations": {severity.name: self._of(severity, census) for severity in sorted(Severity, reverse=True)},
-            "held": [_held_seen(seen) for seen in census.held],
+            "held": [_held_seen(seen) for seen in self._gauges.held()],
             "results": outcomes,
             "recent": [_result_seen(*each) for each in reversed(self._lately.results)],
         }
@@ -77,7 +78,7 @@ class Overview:
 
     async def _counted(self) -> Census:
         """Over a copy of the list of messages: the desk goes on meanwhile."""
-        census, loop, settling = Census(HELD_LISTED), asyncio.get_running_loop(), self._service.settling
+        census, loop, settling = Census(), asyncio.get_running_loop(), self._service.settling
         all_read = {number: settling.all_read(shard) for number, shard in self._service.arrivals.shards.items()}
 
         def state_of(it: Condemned, violation: Violation) -> str:
@@ -109,17 +110,17 @@ def _named(violation: Violation) -> Json:
     return {"violationId": shown(violation.violation_id), "messageId": shown(violation.message_id)}
 
 
-def _held_seen(seen: Seen) -> Json:
-    violation, it = seen
-    matched, settled = it.totals(violation.violation_id, True)
+def _held_seen(seen: HeldSeen) -> Json:
+    violation = seen.violation
     return {
         **_named(violation),
         "severity": violation.severity.name,
         "reason": shown(violation.reason),
         "detector": None if violation.detector is None else shown(violation.detector),
         "detectedAt": violation.detected_at_ms,
-        "tokensOpen": matched - settled,
-        "apps": sorted(map(shown, it.apps)),
+        "heldFor": seen.why,
+        "tokensOpen": sum(seen.would.values()),
+        "apps": sorted(shown(app) for app, places in seen.would.items() if places),
     }
 
 

@@ -50,6 +50,7 @@ def _held() -> dict[str, Any]:
         "reason": "wrong price",
         "detector": "price-check",
         "detectedAt": AT_MS - 60_000,
+        "heldFor": "it would revoke 1200000 devices, guard.max_devices_per_violation allows 100000",
         "tokensOpen": 1_200_000,
         "apps": ["104729331"],
     }
@@ -106,7 +107,6 @@ def sample() -> dict[str, Any]:
             "heldViolations": 1,
             "heldDevices": {},
             "waiting": 0,
-            "held": [],
         },
         "outbox": 41,
         "openMessages": 1_300,

@@ -6,9 +6,12 @@ import asyncio
 from pathlib import Path
 from unittest.mock import ANY
 
+import pytest
+
 from stream.model import Severity
 from stream.operate.http import Json
 from stream.pushkit.simulator import AppFaults, End, Failure, Faults
+from stream.service import gauges
 from stream.service.overview import LONGEST, shown
 from stream.work.condemned import Condemned
 from stream.work.judgement import judgement_of
@@ -114,19 +117,26 @@ async def test_counting_very_many_is_not_done_at_every_look(tmp_path: Path) -> N
         assert (await look())["violations"]["LOW"]["waiting"] == 1  # type: ignore[index]
 
 
-async def test_a_violation_that_the_guard_holds_is_listed_with_what_approving_would_do(tmp_path: Path) -> None:
-    """Held violations, with what approving would do: places that are open, and whose."""
-    async with running(tmp_path) as rig:
+async def test_a_violation_that_the_guard_holds_is_listed_with_what_approving_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held violations, why, and what approving would do: places that are open, and whose. A list for people has an
+    end, and their ids too."""
+    async with running(tmp_path, "guard.max_devices_per_violation = 2") as rig:
         await rig.ready()
-        rig.send("m1", 5)
+        rig.send("m1", 3)
         rig.event("v1", "m1")
-        await rig.until("/api/overview", lambda r: high(r, "settled") == [1])
-        [it] = rig.service.desk.docket
-        it.settled["v1"] = 2
-        rig.views._overview._state = lambda it, violation, all_read: "held"
         reply = await rig.until("/api/overview", lambda r: high(r, "held") == [1])
         assert high(reply, "held", "settled", "oldest") == [1, 0, None]
         [held] = reply.json["held"]
         told = {"violationId": "v1", "messageId": "m1", "severity": "HIGH", "reason": "spam", "detector": "model-7"}
         assert held | told == held
+        assert held["heldFor"] == "it would revoke 3 devices, guard.max_devices_per_violation allows 2"
         assert (held["tokensOpen"], held["apps"]) == (3, [APP])
+        rig.send("m2", 3)
+        rig.event("v" * 2_000, "m2")
+        reply = await rig.until("/api/overview", lambda r: high(r, "held") == [2])
+        assert [len(each["violationId"]) for each in reply.json["held"]] == [2, LONGEST]
+        assert "v" * 1_000 not in reply.text
+        monkeypatch.setattr(gauges, "HELD_LISTED", 1)
+        assert len((await rig.get("/api/overview")).json["held"]) == 1

@@ -222,7 +222,7 @@ FIELDS: Final[dict[str, set[str]]] = {
     "seen": SAMPLE.keys() | SEARCHED,
     "app": set(SAMPLE["apps"][0]),
     "result": set(SAMPLE["recent"][0]),
-    "held": SAMPLE["held"][0].keys() | {"why"},  # the guard gives it, where there is one
+    "held": set(SAMPLE["held"][0]),
     "shard": set(SAMPLE["shards"][0]),
     "row": set(SAMPLE["violations"]["HIGH"]),
     "restore": set(SAMPLE["restore"]["sends"]),

@@ -131,7 +131,7 @@ test("approving a held violation: how many devices, whose, and how long at least
 test("a held violation says what is known of it", () => {
   const held = { messageId: "m", severity: "HIGH", detectedAt: 0, detector: null, reason: "", tokensOpen: 1, apps: [] };
   assert.equal(say.heldWhy(held, 60_000), "Message m · HIGH, found 1 min ago");
-  const told = { ...held, detector: "d", reason: "spam", why: "too many" };
+  const told = { ...held, detector: "d", reason: "spam", heldFor: "too many" };
   assert.equal(say.heldWhy(told, 60_000), "Message m · HIGH, found 1 min ago by d · spam · too many");
   assert.equal(say.heldTold({ ...calm, held: [] }), "Nothing is held.");
   assert.equal(say.heldTold({ violations: { HIGH: row({ held: 1 }) }, held: [held] }), "1 violation waits for a person's word:");

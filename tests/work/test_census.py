@@ -25,7 +25,7 @@ def named(it: Condemned, violation: Violation) -> str:
 
 def test_every_violation_is_counted_by_its_severity_and_state() -> None:
     """One message may have several, and of several severities."""
-    census = Census(10)
+    census = Census()
     census.add(condemned(event(1, violation="active-1"), event(2, violation="held-1", severity=Severity.LOW)), named)
     census.add(condemned(event(3, violation="active-2"), event(4, violation="settled-1")), named)
     assert census.counts[Severity.MEDIUM] == Counter(active=2, settled=1)
@@ -35,7 +35,7 @@ def test_every_violation_is_counted_by_its_severity_and_state() -> None:
 
 def test_the_oldest_is_the_one_asked_for_first_of_those_that_are_open() -> None:
     """What is held waits for a person, what is settled for nobody; who asks anew begins to wait anew."""
-    census = Census(10)
+    census = Census()
     census.add(condemned(event(1, violation="held-1"), event(2, violation="settled-1")), named)
     census.add(condemned(event(3, violation="active-3"), event(9, violation="active-3", detected_ms=2_000)), named)
     census.add(condemned(event(7, violation="waiting-7")), named)
@@ -44,18 +44,8 @@ def test_the_oldest_is_the_one_asked_for_first_of_those_that_are_open() -> None:
     assert Severity.LOW not in census.oldest
 
 
-def test_all_that_are_held_are_counted_and_the_first_of_them_kept() -> None:
-    """A list for people has an end."""
-    census = Census(2)
-    for offset in range(5):
-        census.add(condemned(event(offset, violation=f"held-{offset}")), named)
-    assert census.counts[Severity.MEDIUM]["held"] == 5
-    assert [seen.violation.violation_id for seen in census.held] == ["held-0", "held-1"]
-    assert census.held[0].message.message_id == "m"
-
-
 def test_a_withdrawn_one_is_not_open() -> None:
     """The state decides, whatever it is called for."""
-    census = Census(1)
+    census = Census()
     census.add(condemned(event(1, Status.WITHDRAWN, violation="withdrawn-1")), named)
     assert census.oldest == {}

@@ -272,7 +272,7 @@ export function heldTold(seen) {
 /** Of what a held violation speaks, and why it is held where that is known. */
 export function heldWhy(held, nowMs) {
   const found = `${held.severity}, found ${ago(held.detectedAt, nowMs)}${held.detector ? ` by ${held.detector}` : ""}`;
-  return [`Message ${held.messageId}`, found, held.reason, held.why].filter(Boolean).join(" · ");
+  return [`Message ${held.messageId}`, found, held.reason, held.heldFor].filter(Boolean).join(" · ");
 }
 
 /** How to decide on a held violation. */
