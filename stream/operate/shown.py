@@ -29,6 +29,7 @@ def violation(seen: Seen) -> Iterator[RenderableType]:
         ("violation", seen.get("violationId")),
         ("message", seen.get("messageId")),
         ("state", f"{state}: {STATES[state]}" if state in STATES else state),
+        ("held for", seen.get("heldFor")),
         ("tokens", f"{_count(seen, 'tokensSettled')} settled of {_count(seen, 'tokensMatched')} matched"),
         ("status", seen.get("status")),
         ("severity", seen.get("severity")),

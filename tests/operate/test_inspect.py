@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 from stream.__main__ import main
 from stream.model import StartError
+from stream.operate import shown
 from stream.operate.asking import ask, own_address
 from stream.settings import Address, HttpSettings, Secret
 from tests.operate.running import running
@@ -106,6 +108,14 @@ SETTINGS = HttpSettings(Address("127.0.0.1", 8070), None, None, Secret("t"))
 def elsewhere(url: str) -> web.Response:
     """307 to there."""
     return web.Response(status=307, headers={"Location": url})
+
+
+def test_what_the_guard_holds_says_why() -> None:
+    """The sentence that a person decides by."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(*shown.violation({"state": "held", "heldFor": "it would revoke 3 devices"}))
+    assert isinstance(console.file, io.StringIO)
+    assert "it would revoke 3 devices" in console.file.getvalue()
 
 
 async def test_the_owner_is_asked_with_the_token_where_another_points_to_it() -> None:
