@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream.kafka import properties, sampling
 from stream.kafka.cluster import SILENT
@@ -156,6 +156,8 @@ class Sender:
                 break
             except BufferError:
                 self._producer.poll(_SLICE_S)
+            except KafkaException as error:  # larger than message.max.bytes, or its topic is gone by now
+                raise StartError(_stopped(self._tally, error.args[0].str())) from None
         self._begun += 1
         self._producer.poll(0)
         self._refuse()

@@ -14,9 +14,9 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from stream.__main__ import main
 from stream.brokers.apache import ApacheKafka
 from stream.commands import replay
-from stream.kafka.returns import Choice, Sorter, Tally
-from stream.model import BadRecord, DeadReason, Position
-from stream.settings import default_settings
+from stream.kafka.returns import Choice, Sender, Sorter, Tally
+from stream.model import BadRecord, DeadReason, Position, StartError
+from stream.settings import default_settings, load_settings
 from stream.wire.dead_letters import headers
 from stream.wire.wire import Wire
 from tests.check.test_check import NAMES, written
@@ -116,6 +116,16 @@ def test_the_lines_for_people_name_what_was_not_sent_and_how_to_go_on() -> None:
     assert told[0] == "sent back 3 of 9 dead letters"
     assert told[-1] == "to leave these out the next time: --since 2025-11-24T16:00:00Z"
     assert len(told) == 7
+
+
+def test_a_record_that_librdkafka_does_not_take_is_one_sentence(tmp_path: Path) -> None:
+    """A person's message.max.bytes wins; the service wrote the letter with another."""
+    smaller = 'kafka.properties."message.max.bytes" = "1000"'
+    sender = Sender(load_settings(written(tmp_path, "127.0.0.1:9", None, smaller), {}), None, Tally())
+    record = sorter().take(b"k", b"v" * 2_000, letter(), 5_000)
+    assert record is not None
+    with pytest.raises(StartError, match=r"^0 records were sent back, then no more: .*too large"):
+        sender.send(record)
 
 
 @pytest.mark.parametrize("wrong", [["--since", "soon"], ["--rate", "0"], ["--rate", "x"], ["--reason", "bad"]])
