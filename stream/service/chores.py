@@ -82,10 +82,14 @@ class Chores:
         loop.run_in_executor(None, self._ask_brokers).add_done_callback(self._brokers_answered)
 
     def _brokers_answered(self, asked: asyncio.Future[str | None]) -> None:
-        if (why := asked.result()) is not None:
+        if asked.cancelled():
+            return
+        if (error := asked.exception()) is not None:  # a fault of ours; not to look any more would be a worse one
+            log.error("asking_brokers_failed", exc_info=error)
+        elif (why := asked.result()) is not None:
             self._failed(StartError(why))
-        else:
-            self._ask_brokers_later(asked.get_loop())
+            return
+        self._ask_brokers_later(asked.get_loop())
 
     def _look(self) -> None:
         self._see_disagreement()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,12 @@ class _NoCalls:
         """Nothing waits."""
 
 
-def _chores(world: SmallWorld, shards: dict[int, Shard]) -> Chores:
+def _chores(
+    world: SmallWorld,
+    shards: dict[int, Shard],
+    ask_brokers: Callable[[], str | None] = lambda: None,
+    failed: Callable[[Exception], None] = lambda error: None,
+) -> Chores:
     return Chores(
         world.desk,
         cast(Any, _NoCalls()),
@@ -35,9 +41,9 @@ def _chores(world: SmallWorld, shards: dict[int, Shard]) -> Chores:
         RETENTION_MS,
         Restoring(shards, {topic: topic.name for topic in Topic}, cast(Clock, world.clock)),
         ask_end=lambda place: None,
-        ask_brokers=lambda: None,
+        ask_brokers=ask_brokers,
         kick=lambda: None,
-        failed=lambda error: None,
+        failed=failed,
     )
 
 
@@ -80,5 +86,25 @@ async def test_a_bucket_is_dropped_by_one_thread_only_however_long_it_takes(
     go_on.set()
     await asyncio.sleep(0.1)
     assert len(begun) > 1, "it is still there: once more"
+    running.cancel()
+    world.close()
+
+
+async def test_a_look_at_the_brokers_that_fails_is_not_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else topics made anew, and shards that nobody has, would not be seen any more, and no line would say so."""
+    monkeypatch.setattr(chores, "ASK_EVERY_S", 0.001)
+    world, asked, failed = SmallWorld(tmp_path), list[int](), asyncio.Future[Exception]()
+
+    def ask() -> str | None:
+        asked.append(len(asked))
+        if len(asked) < 3:
+            raise ValueError("bytes of another version")
+        return "the topic was made anew"
+
+    running = asyncio.create_task(_chores(world, {}, ask, failed.set_result).run())
+    assert str(await asyncio.wait_for(failed, 5)) == "the topic was made anew"
+    assert asked == [0, 1, 2]
     running.cancel()
     world.close()
