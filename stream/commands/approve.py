@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stream.model import Status
 from stream.operate import log
+from stream.operate.asking import given_id
 from stream.service.deciding import decide
 from stream.settings import load_settings
 
@@ -20,10 +21,13 @@ HELP = "write APPROVED for violations that the running service knows: the guard 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush approve`` takes."""
-    parser.add_argument("ids", nargs="+", metavar="ID", help="violationIds")
+    parser.add_argument("ids", type=given_id, nargs="+", metavar="ID", help="violationIds")
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
     parser.add_argument(
-        "--message", metavar="MESSAGE_ID", help="their message, where others have violations of these ids too"
+        "--message",
+        type=given_id,
+        metavar="MESSAGE_ID",
+        help="their message, where others have violations of these ids too",
     )
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from stream.model import SettingsError
 from stream.operate import shown
-from stream.operate.asking import Answer, ask, message_path, violation_path
+from stream.operate.asking import Answer, ask, given_id, message_path, violation_path
 from stream.settings import Settings, load_settings, settings_of
 from stream.settings.kinds import reachable_at
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("message", "violation"),
         help="message: its sends and violations; violation: its state, and how far it has come",
     )
-    parser.add_argument("id", metavar="ID", help="messageId or violationId")
+    parser.add_argument("id", type=given_id, metavar="ID", help="messageId or violationId")
     parser.add_argument(
         "-c", "--config", type=Path, metavar="FILE", help="the service's settings file (default: the defaults)"
     )
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
     )
     parser.add_argument(
-        "--message", metavar="ID", help="of a violation: its messageId; then it is found at once, and surely"
+        "--message",
+        type=given_id,
+        metavar="ID",
+        help="of a violation: its messageId; then it is found at once, and surely",
     )
 
 

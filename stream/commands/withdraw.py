@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stream.model import Status
 from stream.operate import log
+from stream.operate.asking import given_id
 from stream.service.deciding import decide, decide_blindly
 from stream.settings import load_settings
 
@@ -21,10 +22,11 @@ HELP = "write WITHDRAWN for violations: what has not been revoked yet is not"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush withdraw`` takes."""
-    parser.add_argument("ids", nargs="+", metavar="ID", help="violationIds")
+    parser.add_argument("ids", type=given_id, nargs="+", metavar="ID", help="violationIds")
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
     parser.add_argument(
         "--message",
+        type=given_id,
         metavar="MESSAGE_ID",
         help="their message: then no running service is asked, and nobody looks whether there is such a violation",
     )

@@ -6,6 +6,7 @@ message, with the token. Not promised: that all instances are asked: only those 
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -33,6 +34,17 @@ class Answer(NamedTuple):
     known: bool
     body: dict[str, Any]
     url: str
+
+
+def given_id(text: str) -> str:
+    """An id from a command line. Raises ArgumentTypeError for one that no record can have."""
+    if not text:
+        raise argparse.ArgumentTypeError("an id is never empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8, as ids are") from None
+    return text
 
 
 def message_path(message_id: str) -> str:

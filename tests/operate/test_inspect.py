@@ -196,3 +196,22 @@ def test_wrong_usage_is_exit_2(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["inspect", *wrong])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("wrong", ["", "\udcff"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("inspect", "violation", "{}"),
+        ("inspect", "violation", "v", "--message", "{}"),
+        ("approve", "v", "{}", "-c", "unpush.toml"),
+        ("withdraw", "{}", "--message", "m", "-c", "unpush.toml"),
+        ("withdraw", "v", "--message", "{}", "-c", "unpush.toml"),
+    ],
+    ids=" ".join,
+)
+def test_an_id_that_no_record_can_have_is_exit_2(asked: tuple[str, ...], wrong: str) -> None:
+    """No traceback, and no event that would be a dead letter."""
+    with pytest.raises(SystemExit) as caught:
+        main([word.format(wrong) for word in asked])
+    assert caught.value.code == 2
