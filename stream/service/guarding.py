@@ -138,19 +138,28 @@ class Guarding:
         if (holding := it.holding) is None:
             return
         holding.whole = holding.whole and not self._unknown  # a shard may have come meanwhile
+        self._take_again(it, holding)
+        now_s = self._clock.monotonic_s()
         for violation in holding.counted(it.standing):
             request = holding.request(violation)
-            why = self._guard.admit(it.shard, request, self._clock.monotonic_s())
+            why = self._guard.admit(it.shard, request, now_s)
             if why is not None:
                 holding.hold(violation, why)
                 continue
-            holding.admit(violation, request)
+            holding.admit(violation, request, now_s)
             it.wanted = it.wanted or it.settled.get(violation.violation_id, 0) < it.matched
             if request.more:
                 break  # what it calls the others need not: that shows in the next pass
         it.see_who_acts()
         if it.undecided and not holding.whole:
             self._wait(it)
+
+    def _take_again(self, it: Condemned, holding: Holding) -> None:
+        """What was admitted, is not packed and is asked for anew does not count twice in its hour."""
+        given_back, holding.given_back = holding.given_back, []
+        for each in given_back:
+            for app, places in each.left.items():
+                self._guard.hour.give_back(it.shard, app, places, each.at_s)
 
     def draw(self, it: Condemned, violation: Violation, app: str, places: int) -> bool:
         """Whether so many places may be called now; they were admitted, or are, or the violation is held from now

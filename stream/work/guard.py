@@ -61,6 +61,11 @@ class Hour:
         """So many were admitted then. One that is older than the last counts as long as the last."""
         self._windows.setdefault(app, {}).setdefault(shard, _Window()).add(int(at_s // 1), places)
 
+    def give_back(self, shard: int, app: str, places: int, at_s: float) -> None:
+        """So many of those that were admitted then are to be asked for anew. What cannot be told apart stays."""
+        if (window := self._windows.get(app, {}).get(shard)) is not None:
+            window.take(int(at_s // 1), places)
+
     def drawn(self, app: str, now_s: float) -> int:
         """Of all shards; what was admitted counts a moment longer than the hour, never shorter."""
         return sum(window.total(now_s) for window in self._windows.get(app, {}).values())
@@ -90,6 +95,12 @@ class _Window:
             second, before = self._seconds.pop()
         self._seconds.append((second, before + places))
         self._places += places
+
+    def take(self, second: int, places: int) -> None:
+        for index, (at, admitted) in enumerate(self._seconds):
+            if at == second:
+                self._seconds[index] = at, admitted - min(admitted, places)
+                self._places -= min(admitted, places)
 
     def total(self, now_s: float) -> int:
         while self._seconds and self._seconds[0][0] + 1 + HOUR_S <= now_s:

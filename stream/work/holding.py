@@ -35,11 +35,19 @@ def spell_of(violation: Violation) -> int:
 
 
 class Admitted(NamedTuple):
-    """A violation that may act. ``total``: places it has come to; ``left``: of those the ones not packed yet."""
+    """A violation that may act. ``total``: places it has come to; ``left``: of those the ones not packed yet; ``at_s``:
+    when."""
 
     asked: Asked
+    at_s: float
     total: list[int]
     left: Counter[str]
+
+
+def _anew(admitted: Admitted, violation: Violation) -> bool:
+    """Whether it is asked for once more in the same spell."""
+    same = admitted.asked.spell == spell_of(violation) and violation.status is Status.CONFIRMED
+    return same and admitted.asked != asked(violation)
 
 
 class Held(NamedTuple):
@@ -52,7 +60,7 @@ class Held(NamedTuple):
 class Holding:
     """See the module's words. ``strict``: the guard is on; else only those that were held before are."""
 
-    __slots__ = ("_admitted", "_counted", "beside", "held", "news", "spent", "strict", "whole", "would")
+    __slots__ = ("_admitted", "_counted", "beside", "given_back", "held", "news", "spent", "strict", "whole", "would")
 
     def __init__(self, strict: bool) -> None:
         self.strict = strict
@@ -60,6 +68,8 @@ class Holding:
         self.news: list[Violation] = []
         """Those that are held since just now: nobody has been told yet."""
         self._admitted: dict[str, Admitted] = {}
+        self.given_back: list[Admitted] = []
+        """Those whose places that are not packed are asked for anew: they must not count twice."""
         self._counted: dict[str, Asked] = {}
         """Those that the pass counts from its first send on."""
         self.would: dict[str, Counter[str]] = {}
@@ -82,6 +92,7 @@ class Holding:
             if name in now and now[name].status is Status.CONFIRMED and held.spell == spell_of(now[name])
         }
         admitted = self._admitted.items()
+        self.given_back += [each for name, each in admitted if name in now and _anew(each, now[name])]
         self._admitted = {name: each for name, each in admitted if name in now and each.asked == asked(now[name])}
 
     def acts(self, violation: Violation) -> bool:
@@ -124,10 +135,10 @@ class Holding:
 
     # --- the guard's word
 
-    def admit(self, violation: Violation, request: Request) -> None:
+    def admit(self, violation: Violation, request: Request, now_s: float) -> None:
         """It may act, and call so much."""
         total = request.spent + sum(request.more.values())
-        self._admitted[violation.violation_id] = Admitted(asked(violation), [total], Counter(request.more))
+        self._admitted[violation.violation_id] = Admitted(asked(violation), now_s, [total], Counter(request.more))
 
     def hold(self, violation: Violation, why: Hold | None) -> None:
         """It waits for a person from now on."""

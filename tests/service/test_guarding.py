@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from stream.model import Outcome, Severity, Status, Topic
-from stream.service import passes
+from stream.service import desk, passes
 from stream.state.shard import Shard
 from stream.work.guard import Limits
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
@@ -520,6 +520,30 @@ def test_nobody_is_admitted_while_the_hour_of_a_shard_that_has_just_come_is_unkn
     world.desk.guarding.shard_went(1)
     world.until_quiet()
     assert (world.outcomes("m"), world.outcomes("n")) == ([REVOKED, REVOKED], [REVOKED])
+
+
+def test_what_is_asked_for_anew_does_not_count_twice_in_the_hour(
+    make: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CONFIRMED that counts, in the middle of a campaign: what is left of it was admitted already."""
+    monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 1)
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
+    world = make(per_hour=9)
+    world.largest = 1
+    for number in range(6):
+        world.send("m", tokens(1, f"t{number}"))
+    world.violate("m")
+    plan(world)
+    assert (len(world.waiting), world.desk.guarding.hour()) == (1, {"app": 6})
+    world.clock.ms += 1_000
+    world.violate("m")
+    world.until_quiet()
+    assert world.outcomes("m") == [REVOKED] * 6
+    assert world.desk.guarding.hour() == {"app": 6}
+    world.send("n", tokens(4))
+    world.violate("n")
+    world.until_quiet()
+    assert world.outcomes("n") == [HELD]
 
 
 def test_who_waits_beside_another_is_counted_whole_when_that_is_withdrawn(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.model import Status
-from stream.work.guard import HOUR_S, Guard, Hold, Limits, Request
+from stream.work.guard import HOUR_S, Guard, Hold, Hour, Limits, Request
 from stream.work.holding import Holding
 from stream.work.judgement import Violation, judge
 from tests.work.making import event
@@ -79,6 +79,20 @@ def test_the_hour_is_never_a_moment_short() -> None:
     guard = Guard(Limits(per_hour=LIMIT))
     guard.admit(0, Request({"a": LIMIT}), 0.75)
     assert guard.admit(0, Request({"a": 1}), HOUR_S + 0.5) is not None
+
+
+def test_what_is_given_back_is_taken_from_its_own_moment_only() -> None:
+    """Never more than was admitted then, and nothing of what was admitted at another time or for another."""
+    hour = Hour()
+    hour.draw(0, "a", 5, 10.0)
+    hour.draw(0, "a", 3, 20.0)
+    hour.draw(1, "a", 1, 10.0)
+    for shard, app, at_s in ((0, "a", 15.0), (2, "a", 10.0), (0, "b", 10.0)):
+        hour.give_back(shard, app, 4, at_s)
+    assert hour.drawn("a", 30.0) == 9
+    hour.give_back(0, "a", 7, 10.0)
+    assert hour.drawn("a", 30.0) == 4
+    assert hour.drawn("a", 10.0 + HOUR_S + 5) == 3
 
 
 def test_an_hour_leaves_with_its_shard() -> None:
@@ -156,7 +170,7 @@ def test_a_repeated_finding_does_not_lift_the_hold() -> None:
 def test_places_beyond_what_was_admitted_are_asked_for_once() -> None:
     """Sends that come later draw on what is left first, then ask for the rest."""
     holding, it = Holding(strict=True), found((1, CONFIRMED))
-    holding.admit(it, Request({"a": 10}, spent=5))
+    holding.admit(it, Request({"a": 10}, spent=5), 0.0)
     assert holding.draw(it, "a", 8) is None
     assert holding.draw(it, "a", 6) == Request({"a": 4}, 15)
     holding.more(it, Request({"a": 4}, 15))
