@@ -162,6 +162,11 @@ class Cluster:
     def _answer(self, asked: Future[Any]) -> Any:
         try:
             return asked.result(timeout=2 * ANSWER_WITHIN_S)
+        except TimeoutError:
+            waited = f"{2 * ANSWER_WITHIN_S:.0f} s"
+            raise StartError(
+                f"Kafka at {self._servers} (kafka.bootstrap_servers) left a question unanswered for {waited}"
+            ) from None
         except KafkaException as error:
             self._refuse_strange_addresses(error)
             return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
+import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream.brokers.apache import ApacheKafka
-from stream.kafka import properties
+from stream.kafka import cluster, properties
 from stream.kafka.cluster import Cluster
+from stream.model import StartError
 from stream.settings import default_settings
 from tests.topics import FreshTopics
 
@@ -26,3 +30,11 @@ def test_the_end_includes_what_stands_in_an_open_transaction(kafka: ApacheKafka,
     assert Cluster(settings).end(topic, 0) == 3
     producer.abort_transaction(20)
     reader.close()
+
+
+def test_a_question_that_is_never_answered_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, whatever becomes of an answer on its way."""
+    monkeypatch.setattr(cluster, "ANSWER_WITHIN_S", 0.01)
+    asked = Cluster(default_settings(kafka={"bootstrap_servers": "127.0.0.1:1"}))
+    with pytest.raises(StartError, match=r"Kafka at 127\.0\.0\.1:1 .* left a question unanswered for"):
+        asked._answer(Future())
