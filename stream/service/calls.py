@@ -245,11 +245,11 @@ class Calls:
         """The part of all shards that this instance owns now."""
         if share == self.share:
             return
-        now_s, factor = self._clock.monotonic_s(), share / self.share if self.share else 0.0
+        now_s = self._clock.monotonic_s()
         self.share, self._share_since_s = share, now_s
         self.gate.set_share(share, now_s)
         for client_id, app in self.apps.items():
-            app.set_own(self._settings.app(client_id).devices_per_second * share, share, factor, now_s)
+            app.set_own(self._settings.app(client_id).devices_per_second * share, share, now_s)
         self._wake_one()
 
     def _release(self, client_id: str) -> None:
@@ -340,7 +340,7 @@ class Calls:
             self._landing.set()
         parcel.attempts += reply.calls - 1
         if reply.calls > 1:
-            app.bucket.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
+            app.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
         self.learning.heard(app, len(parcel.tokens), reply, left_s)
         if parcel in self._severities:
             self._replies.sort(parcel, app, reply)

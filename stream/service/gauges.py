@@ -186,7 +186,7 @@ class Gauges:
             "unpush_guard_hour_devices": {(name,): n for name, n in service.desk.guarding.hour().items()},
             "unpush_guard_waiting_messages": {(): service.desk.guarding.waiting},
             "unpush_app_waits": {(name,): float(app.waits_for is not None) for name, app in apps.items()},
-            "unpush_app_devices_per_second_limit": {(name,): app.own_per_s for name, app in apps.items()},
+            "unpush_app_devices_per_second_limit": {(name,): app.bucket.devices_per_s for name, app in apps.items()},
             **self._figures_of_learning(),
         }
 
@@ -296,7 +296,7 @@ class Gauges:
             "clientId": app.client_id,
             "waitsFor": app.waits_for,
             "since": self._paused_since_ms(app),
-            "devicesPerSecond": app.own_per_s,
+            "devicesPerSecond": app.bucket.devices_per_s,
             "learnedDevicesPerSecond": round(app.learned.devices_per_s, 1),
             "breaker": app.breaker.state.value,
             "largestCall": app.largest_call,

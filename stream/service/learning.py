@@ -94,11 +94,11 @@ class Learning:
     # --- flow control: the app's rate
 
     def _refused(self, app: App, devices: int, reply: Reply, left_s: float, now_s: float) -> None:
+        first = not app.learned.devices_per_s
         if app.learned.refused(devices, left_s, now_s):
-            first = not app.bucket.devices_per_s
             self._adjust(app, now_s)
             if first:
-                app.bucket.take(devices, now_s)  # they left on credit, before there was a limit
+                app.slow(devices, now_s)
             if (barren := app.learned.barren - BARREN_AFTER) >= 0:
                 app.cool(now_s + probe_wait_s(barren, self._gate.share, self._random))
         if reply.retry_after_s is not None:

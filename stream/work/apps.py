@@ -9,7 +9,7 @@ from typing import Final
 from stream.model import MAX_CALL_TOKENS
 from stream.work.breaker import Breaker, State
 from stream.work.budget import SHARE, Budget
-from stream.work.limits import DeviceBucket, largest_call
+from stream.work.limits import DeviceBucket
 from stream.work.rate import LearnedRate
 
 PROBE_FIRST_S: Final = 2.0
@@ -43,7 +43,7 @@ class App:
         "pause_reason",
         "paused_since_s",
         "probe_at_s",
-        "own_per_s",
+        "_pace",
         "_refused",
         "token_limit",
         "_probe_s",
@@ -61,10 +61,12 @@ class App:
     ) -> None:
         """``devices_per_s``, ``now_s`` and ``share`` as of ``DeviceBucket``."""
         self.client_id = client_id
-        self.own_per_s = devices_per_s
-        """This instance's share of the limit that the settings give it; 0: none."""
         self.bucket = DeviceBucket(devices_per_s, now_s, share)
-        self.learned = LearnedRate(now_s)
+        """This instance's share of the limit that the settings give it; a rate of 0: none."""
+        self.learned = LearnedRate(now_s, share)
+        self._pace = DeviceBucket(0.0, now_s)
+        """Keeps the learned rate. Apart from ``bucket``: that promises something to other instances, and a rate that
+        comes and goes in between would give them less, or somebody a call twice."""
         self.breaker = Breaker()
         self.fails_with = ""
         """What the call came back with that opened the breaker last."""
@@ -95,21 +97,26 @@ class App:
     @property
     def largest_parcel(self) -> int:
         """Tokens planned to travel together, at most: what is learned may have changed long before they are called."""
-        return min(largest_call(self.own_per_s, self.bucket.share), self.token_limit)
+        return min(self.bucket.largest_call, self.token_limit)
 
-    def set_own(self, devices_per_s: float, share: float, learned_factor: float, now_s: float) -> None:
+    def set_own(self, devices_per_s: float, share: float, now_s: float) -> None:
         """Another share of the shards: of its own limit, and of what was learned at the share before."""
-        self.own_per_s = devices_per_s
-        self.learned.scale(learned_factor)
-        self.bucket.set_rate(self._rate, now_s, share)
+        self.bucket.set_rate(devices_per_s, now_s, share)
+        self.learned.move_to(share)
+        self.adjust(now_s)
 
     def adjust(self, now_s: float) -> None:
-        """Let the lower of its own and its learned rate count from now on."""
-        self.bucket.follow(self._rate, now_s)
+        """What is learned has changed: call no faster from now on."""
+        self._pace.follow(self.learned.devices_per_s, now_s)
 
-    @property
-    def _rate(self) -> float:
-        return min((rate for rate in (self.own_per_s, self.learned.devices_per_s) if rate), default=0.0)
+    def slow(self, devices: int, now_s: float) -> None:
+        """What left before anything was learned is paid for at the rate that is."""
+        self._pace.take(devices, now_s)
+
+    def take(self, devices: int, now_s: float) -> None:
+        """A call leaves, or has left once more."""
+        self.bucket.take(devices, now_s)
+        self._pace.take(devices, now_s)
 
     def wait_s(self, now_s: float) -> float | None:
         """How long until a call may leave: 0 now, None: not by the passing of time."""
@@ -118,12 +125,12 @@ class App:
         until_s = max(self.cooling_until_s, self.probe_at_s if self.pause_reason else 0.0)
         if self.breaker.state is State.OPEN:
             until_s = max(until_s, self.breaker.probe_at_s)
-        return max(0.0, until_s - now_s, self.bucket.wait_s(now_s))
+        return max(0.0, until_s - now_s, self.bucket.wait_s(now_s), self._pace.wait_s(now_s))
 
     def leaves(self, devices: int, now_s: float) -> None:
         """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's
         time."""
-        self.bucket.take(devices, now_s)
+        self.take(devices, now_s)
         if self.pause_reason:
             self._probe_s = min(2 * self._probe_s, PROBE_LONGEST_S)
             self.probe_at_s = now_s + self._probe_s

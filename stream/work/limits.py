@@ -43,8 +43,8 @@ class DeviceBucket:
         self._set(devices_per_s, share)
 
     def follow(self, devices_per_s: float, now_s: float) -> None:
-        """Another rate of the same share, as it is learned, never above what the share allows: what was saved up is
-        kept, as far as it may be."""
+        """Another rate that is promised to nobody else, as it is learned: what was saved up is kept, as far as it may
+        be, and so is a debt."""
         self._refill(now_s)
         self.devices_per_s = devices_per_s
         self._on_credit, self._depth = _ahead(devices_per_s, self.share)
@@ -59,7 +59,7 @@ class DeviceBucket:
     @property
     def largest_call(self) -> int:
         """The most devices one call may have: no more than one second of the share, at least one."""
-        return largest_call(self.devices_per_s, self.share)
+        return MAX_CALL_TOKENS if self.devices_per_s <= 0 else max(1, int(self._on_credit))
 
     def wait_s(self, now_s: float) -> float:
         """How long until the next call may leave; 0 means now, infinite: not with this share."""
@@ -80,11 +80,6 @@ class DeviceBucket:
         grown = self._devices + max(0.0, now_s - self._at_s) * self.devices_per_s
         self._devices = min(grown, self._depth)
         self._at_s = max(now_s, self._at_s)
-
-
-def largest_call(devices_per_s: float, share: float) -> int:
-    """The same of any rate that is that share of a limit."""
-    return MAX_CALL_TOKENS if devices_per_s <= 0 else max(1, int(_ahead(devices_per_s, share)[0]))
 
 
 def _ahead(devices_per_s: float, share: float) -> tuple[float, float]:

@@ -53,9 +53,20 @@ class Measured:
 class LearnedRate:
     """See the module's words. ``devices_per_s`` 0: nothing is learned, no limit."""
 
-    __slots__ = ("_accepted", "_asked", "_changed_s", "_level_s", "_lowered_s", "barren", "ceiling", "devices_per_s")
+    __slots__ = (
+        "_accepted",
+        "_asked",
+        "_changed_s",
+        "_level_s",
+        "_lowered_s",
+        "_share",
+        "barren",
+        "ceiling",
+        "devices_per_s",
+    )
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, share: float = 1.0) -> None:
+        """``share``: this instance's part of the shards."""
         self.devices_per_s = 0.0
         self.ceiling = 0.0
         """What was last too much, as far as it got through; 0: not known."""
@@ -63,6 +74,7 @@ class LearnedRate:
         """Changes in a row with nothing accepted between."""
         self._accepted, self._asked = Measured(now_s), Measured(now_s)
         self._changed_s = self._level_s = self._lowered_s = now_s
+        self._share = share
 
     @property
     def largest_call(self) -> int:
@@ -134,7 +146,12 @@ class LearnedRate:
             # So much more than what was once refused gets through that this holds nothing back: forget it.
             self.devices_per_s = self.ceiling = 0.0
 
-    def scale(self, factor: float) -> None:
-        """This instance's part of the shards has changed, and with it its part of what was learned."""
-        self.devices_per_s *= factor
-        self.ceiling *= factor
+    def move_to(self, share: float) -> None:
+        """This instance's part of the shards has changed, and with it its part of what was learned. While it has none
+        nothing changes: it may have them all again in a moment."""
+        if share <= 0:
+            return
+        if self._share > 0:
+            self.devices_per_s *= share / self._share
+            self.ceiling *= share / self._share
+        self._share = share

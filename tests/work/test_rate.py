@@ -132,5 +132,26 @@ def test_another_share_of_the_shards_takes_its_part_of_what_was_learned() -> Non
     """The quota is the app's, over all instances."""
     rate = learned()
     before = rate.devices_per_s
-    rate.scale(0.25)
+    rate.move_to(0.25)
     assert rate.devices_per_s == before / 4
+    rate.move_to(0.5)
+    assert rate.devices_per_s == before / 2
+
+
+def test_what_was_learned_is_known_to_whoever_loses_all_shards_and_gets_some_back() -> None:
+    """A rebalance that takes all and gives all back must not have the quota found out anew."""
+    rate = learned()
+    before = rate.devices_per_s, rate.ceiling
+    rate.move_to(0.0)
+    rate.move_to(0.5)
+    assert (rate.devices_per_s, rate.ceiling) == (before[0] / 2, before[1] / 2)
+
+
+def test_who_had_no_shards_yet_has_learned_nothing_of_a_share() -> None:
+    """What is learned in the share that comes first is of that."""
+    rate = LearnedRate(0.0, share=0.0)
+    rate.move_to(0.5)
+    assert rate.refused(100, 1.0, 1.1)
+    before = rate.devices_per_s
+    rate.move_to(1.0)
+    assert rate.devices_per_s == 2 * before

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream.model import MAX_CALL_TOKENS
 from stream.work import limits
+from stream.work.apps import App
 from stream.work.limits import DEPTH_S, DeviceBucket
 
 SHARDS = 12
@@ -19,11 +20,42 @@ STEP_S = 0.004
 MOVES_S = 0.4
 
 
+class Learner:
+    """An app with a limit of its own, of which all sorts of rates are learned meanwhile, and forgotten."""
+
+    def __init__(self, random: Random, now_s: float) -> None:
+        self._random = random
+        self._app = App("app", 0.0, now_s, share=0.0)
+
+    @property
+    def largest_call(self) -> int:
+        return self._app.largest_call
+
+    def set_rate(self, devices_per_s: float, now_s: float, share: float) -> None:
+        self._learn(now_s)
+        self._app.set_own(devices_per_s, share, now_s)
+        self._learn(now_s)
+
+    def wait_s(self, now_s: float) -> float:
+        if self._random.random() < 0.01:
+            self._learn(now_s)
+        wait_s = self._app.wait_s(now_s)
+        assert wait_s is not None
+        return wait_s
+
+    def take(self, devices: int, now_s: float) -> None:
+        self._app.take(devices, now_s)
+
+    def _learn(self, now_s: float) -> None:
+        self._app.learned.devices_per_s = self._random.choice([0.0, 10.0, 300.0, 5_000.0])
+        self._app.adjust(now_s)
+
+
 @dataclass
 class Instance:
     """One process: its bucket, its shards, and how it calls."""
 
-    bucket: DeviceBucket
+    bucket: DeviceBucket | Learner
     shards: set[int] = field(default_factory=set)
     one_token_calls: bool = False
     idle_until_s: float = 0.0
@@ -36,6 +68,7 @@ class World:
 
     limit: float
     random: Random
+    learns: bool = False
     now_s: float = 0.0
     instances: dict[int, Instance] = field(default_factory=dict)
     left: list[tuple[float, int]] = field(default_factory=list)
@@ -51,9 +84,8 @@ class World:
         self.owned.append((self.now_s, float(whole)))
 
     def join(self, number: int) -> None:
-        self.instances[number] = Instance(
-            DeviceBucket(0.0, self.now_s, 0.0), one_token_calls=self.random.random() < 0.3
-        )
+        bucket = Learner(self.random, self.now_s) if self.learns else DeviceBucket(0.0, self.now_s, 0.0)
+        self.instances[number] = Instance(bucket, one_token_calls=self.random.random() < 0.3)
 
     def give_away(self, number: int, shards: set[int]) -> None:
         self.instances[number].shards -= shards
@@ -131,9 +163,9 @@ moves = st.lists(
 )
 
 
-def play(limit: float, seed: int, plan: list[tuple[str, set[int], bool]]) -> World:
+def play(limit: float, seed: int, plan: list[tuple[str, set[int], bool]], *, learns: bool = False) -> World:
     """Rebalances one after another: which protocol, who is a member after it, whether one is killed before it."""
-    world = World(limit, Random(seed))
+    world = World(limit, Random(seed), learns)
     for how, members, kills in plan:
         if kills and world.instances:
             world.kill(world.random.choice(list(world.instances)))
@@ -161,6 +193,28 @@ def test_no_sequence_of_rebalances_lets_more_through_than_the_whole(
     """Promise 6, over all running instances together: in no window more than the limit, a twentieth of a second and one
     call of the whole."""
     check(play(limit, seed, plan))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([700.0, 3_000.0, 20_000.0]), st.integers(0, 2**32), moves)
+def test_nor_whatever_is_learned_and_forgotten_meanwhile(
+    limit: float, seed: int, plan: list[tuple[str, set[int], bool]]
+) -> None:
+    """Promise 6 is of the settings' limit; what is learned only ever takes from it."""
+    check(play(limit, seed, plan, learns=True))
+
+
+def test_what_was_slow_when_a_share_came_has_no_call_to_spare_when_it_is_quick_again() -> None:
+    """The debt that a share begins with is the settings' limit's, whatever was learned at that moment."""
+    before, after = (App("app", 0.0, 0.0, share=0.0) for _ in range(2))
+    after.learned.devices_per_s = 10.0
+    before.set_own(3_000.0, 1.0, 0.0)
+    before.take(1_000, 1.0)  # on credit, a moment before its shards go
+    before.set_own(0.0, 0.0, 1.0)
+    after.set_own(3_000.0, 1.0, 1.0)
+    after.learned.devices_per_s = 0.0
+    after.adjust(1.0)
+    assert after.wait_s(1.0) == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_the_check_sees_gifts_to_whoever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
