@@ -56,6 +56,8 @@ class Hearing:
         self._loop = asyncio.get_running_loop()
         self._urgent: deque[tuple[int, Came]] = deque()
         self._queue: deque[Callable[[], None]] = deque()
+        self._overtaken: set[bytes] = set()
+        """Digests of messages of which something earlier may stand in the queue than what has been heard of."""
         self._listening = False
 
     def call_soon(self, call: Callable[..., None], *args: Any) -> None:
@@ -65,12 +67,12 @@ class Hearing:
 
     def events(self, number: int, came: Came) -> None:
         """Violation events were stored."""
-        if urgent := [each for each in came if _urgent(each[1])]:
-            self._urgent.append((number, urgent))
         others = [each for each in came if not _urgent(each[1])]
         for at in range(0, len(others), EVENTS_AT_ONCE):
             some = others[at : at + EVENTS_AT_ONCE]
-            self._queue.append(lambda some=some: self._told(self._desk.events_came, number, some))  # type: ignore[misc]
+            self._queue.append(lambda some=some: self._hear_of(number, some))  # type: ignore[misc]
+        if urgent := [each for each in came if _urgent(each[1])]:
+            self._urgent.append((number, urgent))  # behind the others: by then these stand where they are looked for
         self.call_soon(self._listen)
 
     def sends(self, number: int, came: list[Any]) -> None:
@@ -81,7 +83,7 @@ class Hearing:
     def _behind_events(self, call: Callable[..., None], *args: Any) -> None:
         """Behind the sends that were told before, too: into the queue by way of the loop, which may be hearing just
         now of what stands there."""
-        self.call_soon(self._put, lambda: call(*args))
+        self.call_soon(self._put, lambda: self._or_fail(call, *args))
 
     def _put(self, call: Callable[[], None]) -> None:
         self._queue.append(call)
@@ -97,20 +99,36 @@ class Hearing:
         until_s = self._loop.time() + SLICE_S
         while self._urgent or self._queue:
             if self._urgent:
-                self._told(self._desk.events_came, *self._urgent.popleft())
+                self._hear_urgently(*self._urgent.popleft())
             else:
                 self._queue.popleft()()
             if self._loop.time() > until_s:
                 self._loop.call_soon(self._hear)
                 return
+        self._overtaken.clear()
         self._listening = False
 
+    def _hear_urgently(self, number: int, came: Came) -> None:
+        if self._queue:
+            self._overtaken.update(digest for digest, _, known in came if known)
+        self._told(self._desk.events_came, number, came)
+
+    def _hear_of(self, number: int, came: Came) -> None:
+        """Of a message that was overtaken it is not enough to know these: the withdrawal behind them has been heard of,
+        and may be forgotten again."""
+        if self._overtaken:
+            came = [(digest, event, known or digest in self._overtaken) for digest, event, known in came]
+        self._told(self._desk.events_came, number, came)
+
     def _told(self, tell: Callable[[int, list[Any], float], None], number: int, came: list[Any]) -> None:
+        self._or_fail(tell, number, came, self._clock.monotonic_s())
+        self._kick()
+
+    def _or_fail(self, call: Callable[..., None], *args: Any) -> None:
         try:
-            tell(number, came, self._clock.monotonic_s())
+            call(*args)
         except Exception as error:  # noqa: BLE001  # half of what came would be lost to the desk: end the service, loudly
             self._failed(error)
-        self._kick()
 
     def ranges(self, place: Place) -> Ranges | None:
         """What has been read of a place; None: it is not here."""
@@ -148,7 +166,7 @@ class Hearing:
     def passed(self, place: Place, since_s: float) -> None:
         """What a broker said was there at that moment has been read."""
         if (shard := self._shards.get(place[1])) is not None:
-            self.call_soon(self._read_past, shard, since_s)
+            self.call_soon(self._or_fail, self._read_past, shard, since_s)
 
     def _read_past(self, shard: Shard, since_s: float) -> None:
         shard.read_past_s = max(shard.read_past_s, since_s)

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from stream.model import Severity, Status, Topic, ViolationEvent
+from stream.model import Severity, Status, StoreCorrupt, Topic, ViolationEvent
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.hearing import Hearing
@@ -62,6 +62,53 @@ async def test_the_loop_hears_of_many_findings_a_few_at_a_time_and_of_urgent_one
     await turns(len(low))
     assert set(desk.came[before : before + 200]) >= {"grave", "over"}
     assert [name for name in desk.came if name not in ("grave", "over")] == [*low, "late"]
+    store.close()
+
+
+async def test_what_a_withdrawal_has_overtaken_is_not_taken_for_all_there_is(tmp_path: Path) -> None:
+    """By the time the finding's turn comes the withdrawal may be forgotten: it must be looked up, not called for."""
+    store = Store(tmp_path / "store")
+    known: dict[str, bool] = {}
+
+    class Noting(Listening):
+        """Whether each event's message is said to have been condemned before."""
+
+        def events_came(self, number: int, came: list[tuple[bytes, Event, bool]], now_s: float) -> None:
+            known.update({event.event.violation_id: before for _, event, before in came})
+
+    desk = Noting(Shard(0, store, 1_000))
+    hearing = Hearing({}, cast(Desk, desk), NAMES, Clock(), lambda: None, lambda error: None)
+    found, over = event("v"), event("v-over", status=Status.WITHDRAWN)
+    hearing.events(0, [found, (b"digest-n", event("other")[1], False)])
+    hearing.events(0, [(*over[:2], True)])
+    await turns(5)
+    assert list(known) == ["v-over", "v", "other"]
+    assert known == {"v-over": True, "v": True, "other": False}
+    hearing.events(0, [found])
+    await turns(5)
+    assert not known["v"], "nothing is in its way any more"
+    store.close()
+
+
+async def test_what_cannot_be_heard_ends_the_service_and_leaves_nobody_deaf(tmp_path: Path) -> None:
+    """A store that fails while the loop hears how far the past has been read: loudly, and what stands behind is heard."""
+    store = Store(tmp_path / "store")
+    shard, failures = Shard(0, store, 1_000), list[Exception]()
+
+    class Failing(Listening):
+        """Its store is broken."""
+
+        def past_read(self, number: int) -> None:
+            raise StoreCorrupt("block checksum mismatch")
+
+    desk = Failing(shard)
+    hearing = Hearing({0: shard}, cast(Desk, desk), NAMES, Clock(), lambda: None, failures.append)
+    hearing.further((Topic.RESULTS, 0), EVERYTHING)
+    await turns(5)
+    hearing.events(0, [event("v")])
+    await turns(5)
+    assert [type(each) for each in failures] == [StoreCorrupt]
+    assert desk.came == ["v"]
     store.close()
 
 
