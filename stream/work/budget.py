@@ -101,6 +101,8 @@ class Retries:
 
     def next_s(self) -> float | None:
         """When something is to be looked at next."""
+        if not self._waiting:
+            return None
         times = [due_s for each in (self._due, self._looks) if (due_s := each.next_s()) is not None]
         return min(times, default=None)
 
