@@ -91,7 +91,7 @@ async def test_what_a_withdrawal_has_overtaken_is_not_taken_for_all_there_is(tmp
 
 
 async def test_what_cannot_be_heard_ends_the_service_and_leaves_nobody_deaf(tmp_path: Path) -> None:
-    """A store that fails while the loop hears how far the past has been read: loudly, and what stands behind is heard."""
+    """A store that fails while the loop hears how far the past has been read: loudly, and what is behind is heard."""
     store = Store(tmp_path / "store")
     shard, failures = Shard(0, store, 1_000), list[Exception]()
 
