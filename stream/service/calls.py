@@ -296,7 +296,7 @@ class Calls:
 
     def _bounded(self, allowed: Callable[[str], bool]) -> Callable[[str], bool]:
         """Of these, those that have fewer calls in flight than one app may."""
-        apps, bound = self.apps, self._most_of_one
+        apps, bound = self.apps, self.gate.bound.of_one_app(self._most_of_one)
         return lambda app: (app not in apps or apps[app].in_flight < bound) and allowed(app)
 
     async def _carry(self, parcel: Parcel) -> None:

@@ -45,6 +45,11 @@ class LearnedBound:
         """Times that it was raised since a call failed."""
         self._changed_s = self._lowered_s = float("-inf")
 
+    def of_one_app(self, most: int) -> int:
+        """Calls of one app in flight, of at most so many: where few are allowed it leaves one place to the others, and
+        the one that is kept for CRITICAL."""
+        return most if self.calls >= self.most else min(most, max(1, int(self.calls) - 2))
+
     def failed(self, left_s: float, now_s: float) -> bool:
         """A call that left then came to nothing. True where that changes the bound."""
         if left_s < self._lowered_s:

@@ -465,6 +465,27 @@ async def test_an_app_whose_calls_hang_leaves_room_for_the_others(clock: TurnedC
     await close(office)
 
 
+async def test_an_app_whose_answers_are_slow_leaves_room_also_where_few_calls_may_be_in_flight(
+    clock: TurnedClock,
+) -> None:
+    """Its part is one of what may be in flight now, not of what the settings would allow."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=64))
+    office.calls.gate.bound.calls = 8.0
+
+    async def revoke(app: App, parcel: Parcel, body: bytes | memoryview) -> Reply:
+        await asyncio.sleep(10 if app.client_id == "slow" else 0)
+        return REVOKED
+
+    office.revoke = revoke  # type: ignore[method-assign]
+    office.put(*(some(f"s{n}", app="slow") for n in range(100)), severity=Severity.HIGH)
+    await office.turn(1.0)
+    assert len(office.calls.in_flight) == 6
+    office.put(*(some(f"g{n}", app="good") for n in range(20)), severity=Severity.LOW)
+    await office.turn(0.1)
+    assert [each.client_id for each, _ in office.ended] == ["good"] * 20
+    await close(office)
+
+
 async def test_however_many_apps_hang_half_of_all_calls_in_flight_are_for_the_others(clock: TurnedClock) -> None:
     """No app starves another: one call for each that fails, half of what the gateway bears for all of them."""
     office = Office(clock, replace(SETTINGS, max_in_flight=8))
