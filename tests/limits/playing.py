@@ -1,7 +1,7 @@
 """Runs: the service's own ``Calls`` against the imitation, in virtual time, and what was seen in them.
 
 Promised: calls, lanes, laws and retries are the real ones; only the planner is played: it keeps enough parcels waiting,
-as large as calls may be. A run is the same every time.
+as large as calls may be.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """An event loop whose time leaps to whatever is due next: a minute of waiting takes no time.
 
-Promised: what happens, happens in the order of its times, the same every time. Not promised: I/O; there is none.
+Promised: what happens, happens in the order of its times. Not promised: I/O, there is none; nor the order of what is
+due at one time, which may follow addresses in memory.
 """
 
 from __future__ import annotations
