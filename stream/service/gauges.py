@@ -316,7 +316,7 @@ class Gauges:
 
 def _reused(client_id: str, standing: Standing) -> str:
     seen = standing.latest
-    example = f", the last notifyId {seen.notify_id} for messages {seen.first} and {seen.second}" if seen else ""
+    example = f", the last {seen}" if seen else ""
     return (
         f"app {client_id} gives one notifyId to several messages: of {standing.looked_at} sampled slots "
         f"{standing.reused} times{example}; a revoke of one may take away another"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -24,6 +24,11 @@ BULK_HALVINGS: Final = 13
 BULK: Final = 100
 """A run of more sends is a backlog."""
 SAY_EVERY_MS: Final = 24 * 3_600_000
+REMEMBER_PARTS: Final = 64
+"""Of the retention: so old may be what is remembered of an app."""
+
+Known = Mapping[str, tuple[Found, int]]
+"""By clientId the slot found last, and when (ms)."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +36,22 @@ log = structlog.get_logger(__name__)
 class Sampling:
     """See the module's words. One for all readers."""
 
-    def __init__(self, wire: Wire, retention_ms: int, now_ms: Callable[[], int]) -> None:
-        self._wire, self._now_ms = wire, now_ms
+    def __init__(
+        self,
+        wire: Wire,
+        retention_ms: int,
+        now_ms: Callable[[], int],
+        known: Known | None = None,
+        remember: Callable[[Known], None] = lambda known: None,
+    ) -> None:
+        """``known``: what an earlier process had found; ``remember``: keeps it for the next, and may raise OSError."""
+        self._wire, self._now_ms, self._remember = wire, now_ms, remember
         self._reuse = Reuse(retention_ms, now_ms())
+        self._remember_every_ms = retention_ms // REMEMBER_PARTS
+        self._remembered_ms: dict[str, int] = {}
+        for client_id, (found, at_ms) in (known or {}).items():
+            self._reuse.recall(found, at_ms)
+            self._remembered_ms[client_id] = at_ms
         self._lock = threading.Lock()
         self._seen = 0
         self._said_ms: dict[str, int] = {}
@@ -56,8 +74,21 @@ class Sampling:
         message = Message(digest, head.message_id[:NAME_CHARACTERS])
         with self._lock:
             found = self._reuse.look(head.client_id, head.notify_id, message, send.tokens, now_ms)
-        if found is not None and now_ms - self._said_ms.get(found.client_id, 0) >= SAY_EVERY_MS:
+        if found is None:
+            return
+        if now_ms - self._said_ms.get(found.client_id, 0) >= SAY_EVERY_MS:
             self._say(found, now_ms)
+        if now_ms - self._remembered_ms.get(found.client_id, 0) >= self._remember_every_ms:
+            self._keep(now_ms)
+
+    def _keep(self, now_ms: int) -> None:
+        """One file for all apps; a disk that refuses costs what it would have said, for a while."""
+        known = {name: (it.latest, it.last_ms) for name, it in self.reusing.items() if it.latest is not None}
+        self._remembered_ms = dict.fromkeys(known, now_ms)
+        try:
+            self._remember(known)
+        except OSError as error:
+            log.warning("reuse_not_remembered", why=error.strerror, lost="held apps are called after a restart")
 
     def _say(self, found: Found, now_ms: int) -> None:
         if len(self._said_ms) >= MOST_APPS:
@@ -73,10 +104,11 @@ class Sampling:
 
     # --- what is asked
 
-    def reuses(self, client_id: str) -> bool:
-        """Whether an app was found, within the retention, to give one notifyId to several messages of one token."""
+    def shared(self, client_id: str) -> Found | None:
+        """The slot of an app that was last found, within the retention, to be given to several messages."""
         with self._lock:
-            return self._reuse.reuses(client_id, self._now_ms())
+            standing = self._reuse.apps.get(client_id)
+            return standing.latest if standing and self._reuse.reuses(client_id, self._now_ms()) else None
 
     @property
     def reusing(self) -> dict[str, Standing]:

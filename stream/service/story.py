@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -54,11 +55,13 @@ from stream.service.sorting import Sorter
 from stream.service.standstill import Standstill
 from stream.service.ways import Ways
 from stream.settings import Settings
+from stream.state import reused
 from stream.state.folder import move_aside, open_folder
 from stream.state.shard import Shard
 from stream.wire.registry import registry_of
 from stream.wire.wire import Wire
 from stream.work.guard import Guard, Limits
+from stream.work.reuse import shared_slots
 
 SLICE_S: Final = 0.0005
 """How long the desk plans before the loop turns to calls and replies again."""
@@ -89,8 +92,8 @@ class Service:
         retention_ms = int(settings.store.retention_s * 1000)
         self.keys = Keys(settings.push_kit, self.clock)
         self.wire = Wire(settings.avro.write_format, registry_of(settings))
-        self.sampling = Sampling(self.wire, retention_ms, self.clock.now_ms)
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
+        self.sampling = self._new_sampling(settings.store.path, retention_ms)
         self._spans_ms = retention_ms, bucket_ms
         self._to_close = contextlib.AsyncExitStack()
         self._to_close.push_async_callback(asyncio.to_thread, self.store.close)
@@ -187,9 +190,14 @@ class Service:
         return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms, self._new_guarding())
 
     def _new_guarding(self) -> Guarding:
-        settings = self.settings.guard
+        settings, kept = self.settings.guard, self.settings.push_kit.hold_shared_notify_ids
         limits = Limits(settings.max_devices_per_violation, settings.max_devices_per_hour)
-        return Guarding(Guard(limits), self.clock, self._hours, lambda place: self.tail.ask_end(place), dry=self.dry)
+        guard = Guard(limits, [shared_slots(kept, self.sampling.shared)] if kept else [])
+        return Guarding(guard, self.clock, self._hours, lambda place: self.tail.ask_end(place), dry=self.dry)
+
+    def _new_sampling(self, folder: Path, retention_ms: int) -> Sampling:
+        keep = partial(reused.remember, folder)
+        return Sampling(self.wire, retention_ms, self.clock.now_ms, reused.recalled(folder), keep)
 
     def _hours(self, shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
         """Look up what was called for a shard since then; in a thread, since it may be much."""

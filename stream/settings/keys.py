@@ -142,6 +142,10 @@ KEYS: Final = (
         "share (at least one token). 0: no limit of our own, only what is learned."),
     Key(APP, "paused", kinds.flag(), False, "",
         "No calls for this app, and nothing of it is given up."),
+    Key(APP, "hold_shared_notify_ids", kinds.flag(), False, "",
+        "Once this app was found to give one notifyId to several messages, its violations wait for a person, since a "
+        "revoke takes away what the slot shows now. As with a limit in `[guard]`, no violation of any app starts "
+        "before its sends are counted."),
     Key("lanes", "high", kinds.share(), 0.2, "share of calls",
         "For violations of severity HIGH. The three together at most 0.9."),
     Key("lanes", "medium", kinds.share(), 0.1, "share of calls",

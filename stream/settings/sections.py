@@ -93,6 +93,7 @@ class AppSettings:
     key_file: Path | None
     devices_per_second: int
     paused: bool
+    hold_shared_notify_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,11 @@ class PushKitSettings:
         """What counts for an app, listed or not: its own values, else those of ``[push_kit]``."""
         own = self.apps.get(client_id, AppSettings(None, 0, False))
         return replace(own, key_file=own.key_file or self.key_file, paused=own.paused or self.paused)
+
+    @property
+    def hold_shared_notify_ids(self) -> frozenset[str]:
+        """The apps that say so."""
+        return frozenset(client_id for client_id, app in self.apps.items() if app.hold_shared_notify_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,12 @@ class Hold(NamedTuple):
     allowed: int
     app: str | None = None
     """Of which app; None: of all together."""
+    because: str = ""
+    """What else than their number speaks against them."""
 
     def __str__(self) -> str:
+        if self.because:
+            return f"{self.because}; {self.cause} leaves the {self.places} devices to a person"
         whose = "it would revoke" if self.app is None else f"within 60 minutes app {self.app} would come to"
         return f"{whose} {self.places} devices, {self.cause} allows {self.allowed}"
 

@@ -6,17 +6,18 @@ app that gives a slot to a second message would see that one revoked with the fi
 Promised: a slot is looked at or not by its token alone, so of a slot that is looked at every message is seen; memory is
 bounded, whatever comes: with more slots than fit, the part that is looked at halves, and doubles when few are left.
 Two messages of a slot in that part, less than ``span_ms`` apart, are always found. Not promised: the other slots, nor
-what was seen before a restart.
+two messages with a restart between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from stream.block import turn_of, turns
+from stream.work.guard import Hold, Reason, Request
 
 MOST_SLOTS: Final = 16_384
 """Some 5 MB."""
@@ -45,6 +46,9 @@ class Found(NamedTuple):
     first: str
     second: str
     """The two messages' ids, or the beginnings of them."""
+
+    def __str__(self) -> str:
+        return f"notifyId {self.notify_id} for messages {self.first} and {self.second}"
 
 
 class Standing:
@@ -99,11 +103,16 @@ class Reuse:
     def reuses(self, client_id: str, now_ms: int) -> bool:
         """Whether an app gave a slot to a second message, and of late: within the span."""
         standing = self.apps.get(client_id)
-        return standing is not None and standing.reused > 0 and now_ms - standing.last_ms <= self._span_ms
+        return standing is not None and standing.latest is not None and now_ms - standing.last_ms <= self._span_ms
 
     def reusing(self, now_ms: int) -> dict[str, Standing]:
         """The apps that do."""
         return {client_id: standing for client_id, standing in self.apps.items() if self.reuses(client_id, now_ms)}
+
+    def recall(self, found: Found, at_ms: int) -> None:
+        """What was found before a restart."""
+        standing = self._standing(found.client_id)
+        standing.latest, standing.last_ms = found, at_ms
 
     def look(
         self, client_id: str, notify_id: int, message: Message, tokens: Sequence[bytes], now_ms: int
@@ -152,6 +161,20 @@ class Reuse:
 
     def _within(self, slots: dict[int, _Slot]) -> dict[int, _Slot]:
         return {name: slot for name, slot in slots.items() if slot.turn < self.below}
+
+
+def shared_slots(kept: Container[str], found: Callable[[str], Found | None]) -> Reason:
+    """Holds what would be called of an app of ``kept`` that was found to give one notifyId to several messages."""
+
+    def reason(request: Request, _: float) -> Hold | None:
+        for app in sorted(app for app, places in request.more.items() if places and app in kept):
+            if (seen := found(app)) is not None:
+                because = f"app {app} gives one notifyId to several messages ({seen}), so a revoke may take away others"
+                cause = f"push_kit.apps.{app}.hold_shared_notify_ids"
+                return Hold(cause, sum(request.more.values()), 0, app, because)
+        return None
+
+    return reason
 
 
 def _looked_at(tokens: Sequence[bytes], below: int) -> Iterator[tuple[bytes, int]]:

@@ -15,7 +15,7 @@ from tests.scenarios.gateway import ROOT
 from tests.scenarios.service import Instance
 from tests.scenarios.town import Town
 
-APP = "101000001"
+APP, OTHER = "101000001", "101000002"
 HELD, REVOKED = Outcome.HELD, Outcome.REVOKED
 
 
@@ -105,3 +105,32 @@ def test_a_held_violation_waits_for_a_persons_word_through_kill_9(make_town: Mak
     town.pass_time(0.5)
     assert ended(town, *results, *revoked)()
     town.judge_logs()
+
+
+def test_an_app_that_shares_notify_ids_is_held_by_the_next_process_too(make_town: MakeTown) -> None:
+    """Found by one process, which kill -9 ends; the next holds its violations, and calls those of other apps."""
+    town = make_town(apps=(APP, OTHER))
+    asked: dict[str, Any] = {f'push_kit__apps__"{APP}"': {"hold_shared_notify_ids": True}}
+    first = town.run(**asked).wait_until_it_works()
+    pairs = [_one_slot_twice(town, app) for app in (APP, OTHER)]
+    town.tell(send for pair in pairs for send in pair)
+    for app in (APP, OTHER):
+        assert first.wait_for("notify_id_reused", client_id=app)["notify_id"] == _slot_of(pairs, app)
+    first.kill()
+    second = town.run(**asked).wait_until_it_works()
+    town.tell([town.maker.violation(message_of(send)) for send, _ in pairs])
+    held, called = (message_of(send) for send, _ in pairs)
+    town.wait_until(ended(town, (held, [HELD]), (called, [REVOKED])), 30, "what is held and what is not")
+    assert town.push_kit.calls == 1
+    assert f"push_kit.apps.{APP}.hold_shared_notify_ids" in second.wait_for("held", message_id=held)["cause"]
+
+
+def _one_slot_twice(town: Town, app: str) -> tuple[Send, Send]:
+    """Two messages for one device under one notifyId."""
+    first = town.maker.send(app=app)
+    second = town.maker.send(tokens=first.tokens, app=app)
+    return first, second._replace(head=second.head._replace(notify_id=first.head.notify_id))
+
+
+def _slot_of(pairs: list[tuple[Send, Send]], app: str) -> int | None:
+    return next(send.head.notify_id for send, _ in pairs if send.head.client_id == app)

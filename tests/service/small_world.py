@@ -43,6 +43,7 @@ from stream.wire.wire import Wire
 from stream.work.endings import Ending
 from stream.work.guard import Guard, Limits
 from stream.work.packing import Parcel
+from stream.work.reuse import Found, shared_slots
 
 MINUTE_MS = 60_000
 START_MS = 1_764_000_000_000
@@ -102,8 +103,15 @@ class Mailbox:
 class SmallWorld:
     """See the module's words."""
 
-    def __init__(self, folder: Path, *, dry: bool = False, limits: Limits | None = None) -> None:
-        """``limits``: of the guard; None: it is off."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        dry: bool = False,
+        limits: Limits | None = None,
+        held_if_shared: frozenset[str] = frozenset(),
+    ) -> None:
+        """``limits``: of the guard; None: it is off. ``held_if_shared``: apps held once they share notifyIds."""
         self.topics: dict[Topic, list[Record]] = {topic: [] for topic in Topic}
         self.clock = TurnedClock()
         self.wire = Wire()
@@ -111,7 +119,9 @@ class SmallWorld:
         """Every call that was made, also those whose answer was lost."""
         self.crowd: set[str] = set()
         self.largest = 1_000
-        self.limits = limits or Limits()
+        self.limits, self.held_if_shared = limits or Limits(), held_if_shared
+        self.shared: dict[str, tuple[Found, int]] = {}
+        """What stands in the store's folder of apps that share notifyIds."""
         self._folder, self._dry = folder, dry
         self._stores = 0
         self._open_store()
@@ -169,7 +179,10 @@ class SmallWorld:
         def hours(shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
             told(drawn_since(self.wire, shard, since_ms))
 
-        return Guarding(Guard(self.limits), self.clock, hours, self._ask_end, dry=self._dry)
+        reasons = (
+            [shared_slots(self.held_if_shared, lambda app: self.sampling.shared(app))] if self.held_if_shared else []
+        )
+        return Guarding(Guard(self.limits, reasons), self.clock, hours, self._ask_end, dry=self._dry)
 
     def _ask_end(self, place: tuple[Topic, int]) -> None:
         """What the tail answers, a moment later, when it stands at the end."""
@@ -186,7 +199,7 @@ class SmallWorld:
         def soon(call: Callable[..., None]) -> Callable[..., None]:
             return lambda number, came: self.loop.append(lambda: call(number, came, self.clock.monotonic_s()))
 
-        self.sampling = Sampling(self.wire, RETENTION_MS, self.clock.now_ms)
+        self.sampling = Sampling(self.wire, RETENTION_MS, self.clock.now_ms, self.shared, self.shared.update)
         to_loop = ToLoop(soon(self.desk.events_came), soon(self.desk.sends_came), self.mailbox.dead_letter)
         return Intake(
             {},
@@ -206,6 +219,8 @@ class SmallWorld:
         """The process ends with calls in flight and results not delivered; ``keep``: its store is still there."""
         if keep:
             self.store.flush()
+        else:
+            self.shared.clear()
         self.store.close()
         self._stores += not keep
         self._open_store()

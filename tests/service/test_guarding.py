@@ -223,6 +223,56 @@ def test_the_hour_survives_a_restart(make: MakeWorld, keep: bool) -> None:
     assert world.outcomes("n") == [HELD]
 
 
+def share_a_slot(world: SmallWorld, app: str, token: str = "shared") -> None:
+    """Two messages of an app under one notifyId for one device."""
+    world.send(f"{app}-first", [token], app=app)
+    world.send(f"{app}-second", [token], app=app)
+
+
+def test_an_app_that_shares_notify_ids_is_held_where_that_is_asked_for_and_no_other(make: MakeWorld) -> None:
+    """Whole, before any call, until a person approves; other apps, and this one before it was found, are called."""
+    world = make(held_if_shared=frozenset({"kept"}))
+    world.send("before", tokens(2), app="kept", notify_id=1)
+    world.violate("before")
+    world.until_quiet()
+    share_a_slot(world, "kept")
+    share_a_slot(world, "free")
+    world.violate("kept-first")
+    world.violate("free-first")
+    world.until_quiet()
+    assert (world.outcomes("before"), world.outcomes("free-first")) == ([REVOKED], [REVOKED])
+    assert (world.outcomes("kept-first"), held_by_app(world)) == ([HELD], [("v1", {"kept": 1})])
+    world.violate("kept-first", status=APPROVED)
+    world.until_quiet()
+    assert world.outcomes("kept-first") == [HELD, REVOKED]
+
+
+def test_the_reason_names_the_app_the_messages_and_the_setting(make: MakeWorld) -> None:
+    """Whoever has to decide reads what may be taken away, and what made it wait."""
+    world = make(held_if_shared=frozenset({"kept"}))
+    share_a_slot(world, "kept")
+    world.violate("kept-first")
+    world.until_quiet()
+    [seen] = world.desk.guarding.seen()
+    assert seen.why == (
+        "app kept gives one notifyId to several messages (notifyId 7 for messages kept-first and kept-second), so a "
+        "revoke may take away others; push_kit.apps.kept.hold_shared_notify_ids leaves the 1 devices to a person"
+    )
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_app_that_shared_notify_ids_is_held_after_a_restart_too(make: MakeWorld, keep: bool) -> None:
+    """The store's folder remembers it; where that is lost, its sends are looked at again."""
+    world = make(held_if_shared=frozenset({"kept"}))
+    share_a_slot(world, "kept")
+    world.until_quiet()
+    world.restart(keep=keep)
+    world.until_quiet()
+    world.violate("kept-first")
+    world.until_quiet()
+    assert world.outcomes("kept-first") == [HELD]
+
+
 def test_approved_work_does_not_draw_on_the_hour_after_a_restart_either(make: MakeWorld) -> None:
     """What was approved when it was called does not count; what was called before does."""
     world = make(per_violation=5, per_hour=10)

@@ -28,7 +28,7 @@ def test_an_app_that_gives_one_notify_id_to_two_messages_is_named_once(world: Sm
             world.send(f"m-{number}", [token, TOKENS[-1]])
             world.send(f"n-{number}", [token], app="other", notify_id=number)
             world.read(Topic.SENDS)
-    assert (world.sampling.reuses("app"), world.sampling.reuses("other")) == (True, False)
+    assert world.sampling.reusing.keys() == {"app"}
     [warning] = [each for each in said if each["event"] == "notify_id_reused"]
     assert (warning["client_id"], warning["notify_id"], warning["messages"]) == ("app", 7, ["m-0", "m-1"])
     assert not any(token in str(said) for token in TOKENS)
@@ -43,7 +43,7 @@ def test_in_a_backlog_the_part_that_is_asked_for_is_found(world: SmallWorld, mon
             if number % 150 == 149:
                 world.read(Topic.SENDS)
     seen = world.sampling.apps["app"]
-    assert world.sampling.reuses("app")
+    assert world.sampling.reusing.keys() == {"app"}
     assert seen.reused == seen.looked_at == sum(turn_of(token.encode()) < 2**32 >> 6 for token in TOKENS)
 
 
@@ -56,7 +56,7 @@ def test_a_campaign_and_sends_that_cannot_be_revoked_are_no_reuse(world: SmallWo
         if number % 70 == 0:
             world.read(Topic.SENDS)
     world.read(Topic.SENDS)
-    assert not world.sampling.reuses("app")
+    assert not world.sampling.reusing
 
 
 def test_an_app_that_was_mended_is_forgiven_after_the_retention(world: SmallWorld) -> None:
