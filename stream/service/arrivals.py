@@ -141,7 +141,7 @@ class Arrivals:
         """Condemn again what the store knows, a thousand at a time; the desk looks at each in the background."""
         found: list[tuple[int, int, bytes]] = []
         seen: set[bytes] = set()
-        for event in shard.all_events():
+        for event in shard.stored.all_events():
             if not shard.owned:
                 return
             if event.digest not in seen:

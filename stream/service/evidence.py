@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 def stored_events(wire: Wire, shard: Shard, digest: bytes) -> Iterator[Event]:
     """The stored events with this digest that can still be read: one could be when it came, but its registry may be set
     no more. Raises RegistryDown."""
-    for stored in shard.events(digest):
+    for stored in shard.stored.events(digest):
         try:
             said = wire.stored_violation(stored.value)
         except BadRecord as error:

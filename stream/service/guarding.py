@@ -98,7 +98,7 @@ class Guarding:
         if it.digest in shard.perhaps_held:
             for violation in it.standing:
                 confirmed = violation.status is Status.CONFIRMED and not it.holds(violation)
-                if confirmed and shard.said(it.digest, held_id(violation, self._dry)):
+                if confirmed and shard.stored.said(it.digest, held_id(violation, self._dry)):
                     it.holding.hold(violation, None)
         it.see_who_acts()
 

@@ -31,7 +31,7 @@ def drawn_since(wire: Wire, shard: Shard, since_ms: int) -> list[Drawn]:
     """For a thread; raises as the wire and the shard do."""
     approved: dict[bytes, dict[str, int]] = {}
     found = []
-    for at_ms, admitted in shard.admitted_since(since_ms):
+    for at_ms, admitted in shard.stored.admitted_since(since_ms):
         if admitted.digest not in approved:
             approved[admitted.digest] = _approved(wire, shard, admitted)
         if at_ms < approved[admitted.digest].get(admitted.violation_id, at_ms + 1):

@@ -221,7 +221,7 @@ class Intake:
         if digest not in shard.condemned and shard.recalled:
             return []
         found = []
-        for stored in islice(shard.events_beside(digest, timestamp_ms), BESIDE):
+        for stored in islice(shard.stored.events_beside(digest, timestamp_ms), BESIDE):
             with contextlib.suppress(UnpushError):
                 said = self._wire.stored_violation(stored.value)
                 found.append(Event(stored.offset, stored.timestamp_ms, said, stored.trace))

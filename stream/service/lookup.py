@@ -114,14 +114,14 @@ class Lookup:
 
     def _held(self, shard: Shard, digest: bytes, violations: Iterable[Violation]) -> Iterator[str]:
         for each in violations if digest in shard.perhaps_held else ():
-            if each.status is Status.CONFIRMED and shard.said(digest, held_id(each, self._dry)):
+            if each.status is Status.CONFIRMED and shard.stored.said(digest, held_id(each, self._dry)):
                 yield each.violation_id
 
     def _count_chunk(
         self, found: Found, shard: Shard, digest: bytes, message_id: str, stored: list[StoredSend]
     ) -> None:
         offsets = [each.offset for each in stored]
-        marks = shard.marks(digest, min(offsets), max(offsets)) if offsets else {}
+        marks = shard.stored.marks(digest, min(offsets), max(offsets)) if offsets else {}
         for each in stored:
             send = self._send(each)
             if send is None or send.head.message_id == message_id:
@@ -136,7 +136,7 @@ class Lookup:
     def _searched(self, shards: list[Shard], violation_id: str) -> str | None:
         deadline_s, needle = time.monotonic() + SEARCH_S, violation_id.encode()
         for shard in shards:
-            for number, stored in enumerate(shard.all_events()):
+            for number, stored in enumerate(shard.stored.all_events()):
                 if needle in stored.value and (message_id := self._names(stored.value, violation_id)) is not None:
                     return message_id
                 if number % EVENTS_A_PIECE == EVENTS_A_PIECE - 1:

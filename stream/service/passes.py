@@ -40,7 +40,7 @@ class Passes:
         else:
             it.begin_pass(walk)
         offsets = [each.offset for each in stored]
-        marks = shard.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
+        marks = shard.stored.marks(it.digest, min(offsets), max(offsets)) if offsets else {}
         for each, send in zip(stored, sends, strict=True):
             self._sorter.consider(it, shard, each, send, marks.get(each.offset, []))
         if walk.over:
@@ -65,7 +65,7 @@ class Passes:
         """A send that the last pass could not see; ``issue`` when those that came with it are packed. Raises
         RegistryDown."""
         send = self._sorter.read(stored)
-        marks = shard.marks(it.digest, stored.offset, stored.offset).get(stored.offset, [])
+        marks = shard.stored.marks(it.digest, stored.offset, stored.offset).get(stored.offset, [])
         self._sorter.consider(it, shard, stored, send, marks)
 
     def issue(self, it: Condemned) -> None:

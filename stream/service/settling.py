@@ -81,7 +81,7 @@ class Settling:
         if shard is None or name in it.said:
             return
         it.said.add(name)
-        if name in self._saying.setdefault(shard, set()) or shard.said(it.digest, name):
+        if name in self._saying.setdefault(shard, set()) or shard.stored.said(it.digest, name):
             return
         self._saying[shard].add(name)
         totals = it.totals(violation.violation_id, self.all_read(shard))

@@ -206,7 +206,7 @@ class Sorter:
             it.packer.put(violation, revoked, send.head, span, where, ())
             return
         refused = Fate(Outcome.FAILED, f"refused under {mark.violation_id}")
-        stored = shard.rejects(it.digest, mark.result_offset)
+        stored = shard.stored.rejects(it.digest, mark.result_offset)
         reasons = unpack_rejects(stored) if stored else {}
         for place in range(*span):
             token = send.tokens[place]

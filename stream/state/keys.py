@@ -70,6 +70,11 @@ class Stamp(NamedTuple):
     timestamp_ms: int
 
 
+def bucket(timestamp_ms: int, bucket_ms: int) -> int:
+    """The time bucket of a record of that time."""
+    return min(max(0, timestamp_ms) // bucket_ms, LAST_BUCKET)
+
+
 def head(kind: bytes, shard: int, bucket: int) -> bytes:
     """The first seven bytes of a key."""
     return _HEAD.pack(kind, shard, max(0, bucket))

@@ -27,11 +27,9 @@ from stream.state import keys
 from stream.state.dropping import Dropping
 from stream.state.index import Part, Tail, blocks, found_in
 from stream.state.packs import Finder, unpack, unsealed
-from stream.state.records import Admitted, unpack_admitted, unpack_event, unpack_mark
+from stream.state.scans import Scans
 from stream.state.store import Put, Store
 from stream.work.condemned import Walk
-from stream.work.cover import Mark
-from stream.work.judgement import Trace
 from stream.work.ranges import Ranges
 
 EVERYTHING: Final = float("-inf")
@@ -63,18 +61,8 @@ class StoredSend(NamedTuple):
         return self.held[self.at :]
 
 
-class StoredEvent(NamedTuple):
-    """A violation event as the store gives it back."""
-
-    digest: bytes
-    offset: int
-    timestamp_ms: int
-    trace: Trace
-    value: bytes
-
-
 class Shard:
-    """See the module's words. Threads write through ``add``; the event loop walks and scans."""
+    """See the module's words. Threads write through ``add``; the event loop walks, and scans what is ``stored``."""
 
     def __init__(self, number: int, store: Store, bucket_ms: int) -> None:
         self.number = number
@@ -105,6 +93,7 @@ class Shard:
         self._ranges = {topic: self._stored_ranges(topic) for topic in Topic}
         self._buckets = sorted({bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)})
         self._batches, self._indexed = self._stored_index()
+        self.stored = Scans(number, store, bucket_ms, lambda: self._buckets)
         self._dropping: Dropping | None = None
         self._tail = Tail()
         self._fill_tail()
@@ -151,7 +140,7 @@ class Shard:
 
     def bucket(self, timestamp_ms: int) -> int:
         """The time bucket of a record of that time; remembers that it is in use."""
-        bucket = min(max(0, timestamp_ms) // self._bucket_ms, keys.LAST_BUCKET)
+        bucket = keys.bucket(timestamp_ms, self._bucket_ms)
         if bucket not in self._buckets:
             with self._lock:  # several threads: none may drop what another has just added
                 self._buckets = sorted({*self._buckets, bucket})
@@ -337,7 +326,7 @@ class Shard:
         return bisect_left(range(len(offsets)), True, key=lambda place: not self._marked(digest, offsets[place]))
 
     def _marked(self, digest: bytes, offset: int) -> bool:
-        return bool(self.marks(digest, offset, offset))
+        return bool(self.stored.marks(digest, offset, offset))
 
     def walk_back(self, digest: bytes, walk: Walk, most: int, most_bytes: int) -> list[StoredSend]:
         """The next sends of those that a walk has put off; none is left when ``walk.put_off`` is empty."""
@@ -361,56 +350,6 @@ class Shard:
         with self._lock:
             if bucket in self._buckets:
                 raise StoreCorrupt(f"the send at offset {offset} of shard {self.number} is not where it was stored")
-
-    # --- scans, by the event loop
-
-    def marks(self, digest: bytes, first_offset: int, last_offset: int) -> dict[int, list[Mark]]:
-        """The marks on a message's sends between two offsets, both included, by send offset."""
-        found: dict[int, list[Mark]] = {}
-        for prefix in self._prefixes(b"M", digest):
-            for key, value in self._store.scan_from(prefix, keys.mark(prefix, first_offset, 0, 0)):
-                mark = unpack_mark(key, value)
-                if mark.send_offset > last_offset:
-                    break
-                found.setdefault(mark.send_offset, []).append(mark)
-        return found
-
-    def events(self, digest: bytes) -> Iterator[StoredEvent]:
-        """The stored violation events of a message (and of any other with the same digest)."""
-        for key, value in self._store.scan(self._prefixes(b"E", digest)):
-            yield StoredEvent(digest, *keys.stamp_of(key), *unpack_event(value))
-
-    def events_beside(self, digest: bytes, timestamp_ms: int) -> Iterator[StoredEvent]:
-        """Those in the time bucket of a record of that time, and so those that leave with it."""
-        for key, value in self._store.scan([self.head(b"E", timestamp_ms) + digest]):
-            yield StoredEvent(digest, *keys.stamp_of(key), *unpack_event(value))
-
-    def all_events(self) -> Iterator[StoredEvent]:
-        """Every stored violation event of the shard."""
-        for key, value in self._store.scan_kind(b"E", self.number):
-            yield StoredEvent(key[7:15], *keys.stamp_of(key), *unpack_event(value))
-
-    def said(self, digest: bytes, result_id: str) -> bool:
-        """Whether the result with this id, one without places, has been delivered."""
-        name = result_id.encode()
-        return any(self._store.get(prefix + name) is not None for prefix in self._prefixes(b"D", digest))
-
-    def admitted_since(self, since_ms: int) -> Iterator[tuple[int, Admitted]]:
-        """What results since then say was called, with their times (ms)."""
-        for bucket in [each for each in self._buckets if (each + 1) * self._bucket_ms > since_ms]:
-            start = keys.timed(keys.head(b"A", self.number, bucket), since_ms, 0)
-            for key, value in self._store.scan_between(start, keys.head(b"A", self.number, bucket + 1)):
-                yield keys.time_of(key), unpack_admitted(value)
-
-    def rejects(self, digest: bytes, result_offset: int) -> bytes | None:
-        """The rejected tokens of a result, as stored."""
-        for prefix in self._prefixes(b"J", digest):
-            if (value := self._store.get(keys.numbered(prefix, result_offset))) is not None:
-                return value
-        return None
-
-    def _prefixes(self, kind: bytes, digest: bytes) -> list[bytes]:
-        return [keys.head(kind, self.number, bucket) + digest for bucket in self._buckets]
 
     # --- leaving retention
 
@@ -441,5 +380,5 @@ class Shard:
         """Forget that a message is condemned, if no event of it is left. Under the lock, so that an event that is
         stored just now is either seen here or condemns its message after this."""
         with self._lock:
-            if next(iter(self._store.scan(self._prefixes(b"E", digest))), None) is None:
+            if next(self.stored.events(digest), None) is None:
                 self.condemned.discard(digest)

@@ -172,7 +172,7 @@ class Instance:
         if not here.recall_due:
             return
         here.recall_due, shard = False, here.shard
-        found = [(self.intake.severity_of(e.value), e.timestamp_ms, e.digest) for e in shard.all_events()]
+        found = [(self.intake.severity_of(e.value), e.timestamp_ms, e.digest) for e in shard.stored.all_events()]
         shard.condemned.update(digest for _, _, digest in found)
         self.told.append(lambda: self.desk.remembered(number, found))
         shard.recalled = True

@@ -231,7 +231,7 @@ class SmallWorld:
         self.recall_due = False
         found = [
             (self.intake.severity_of(event.value), event.timestamp_ms, event.digest)
-            for event in self.shard.all_events()
+            for event in self.shard.stored.all_events()
         ]
         self.shard.condemned.update(digest for _, _, digest in found)
         self.shard.recalled = True

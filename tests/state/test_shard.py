@@ -350,13 +350,13 @@ def test_a_results_marks_are_found_by_its_sends(shard: Shard) -> None:
     for offset, time_ms in [(4, T0_MS), (9, T0_MS + HOUR_MS), (12, T0_MS)]:
         done = result(Outcome.REVOKED, [SendPart(0, offset, 0, 3), SendPart(0, offset + 1, 2, 5)])
         shard.add(Topic.RESULTS, [(offset, offset + 1)], entries(shard, done, keys.Stamp(offset, time_ms), False))
-    found = shard.marks(keys.digest_of(b"m"), 5, 10)
+    found = shard.stored.marks(keys.digest_of(b"m"), 5, 10)
     assert {offset: [mark.span for mark in marks] for offset, marks in found.items()} == {
         5: [(2, 7)],
         9: [(0, 3)],
         10: [(2, 7)],
     }
-    assert shard.marks(keys.digest_of(b"other"), 0, 100) == {}
+    assert shard.stored.marks(keys.digest_of(b"other"), 0, 100) == {}
 
 
 def test_a_dry_runs_results_count_for_it_alone(shard: Shard) -> None:
@@ -376,8 +376,8 @@ def test_what_was_said_without_places_is_remembered_by_its_id(shard: Shard) -> N
     said = result(Outcome.NOT_FOUND, [])
     shard.add(Topic.RESULTS, [(0, 1)], entries(shard, said, keys.Stamp(0, T0_MS), False))
     digest = keys.digest_of(b"m")
-    assert shard.said(digest, said.result_id)
-    assert not shard.said(digest, "another")
+    assert shard.stored.said(digest, said.result_id)
+    assert not shard.stored.said(digest, "another")
 
 
 def test_events_of_a_message_come_back_whatever_their_bucket(shard: Shard) -> None:
@@ -387,8 +387,8 @@ def test_events_of_a_message_come_back_whatever_their_bucket(shard: Shard) -> No
     for offset, time_ms in rows:
         key = keys.stamped(shard.head(b"E", time_ms) + digest, offset, time_ms)
         shard.add(Topic.VIOLATIONS, [(offset, offset + 1)], [(key, pack_event((), b"%d" % offset))])
-    assert [(event.offset, event.value) for event in shard.events(digest)] == [(1, b"1"), (2, b"2"), (3, b"3")]
-    assert [event.digest for event in shard.all_events()] == [digest] * 3
+    assert [(event.offset, event.value) for event in shard.stored.events(digest)] == [(1, b"1"), (2, b"2"), (3, b"3")]
+    assert [event.digest for event in shard.stored.all_events()] == [digest] * 3
 
 
 # --- leaving, and what has been read
@@ -404,8 +404,8 @@ def test_events_of_a_message_leave_together_with_the_last_of_them(shard: Shard) 
         shard.add(Topic.VIOLATIONS, [(offset, offset + 1)], [(key, pack_event((), b"%d" % offset))])
     for expired in shard.expired_buckets(T0_MS + 2 * HOUR_MS):
         shard.drop_bucket(expired)
-    assert [event.offset for event in shard.events(withdrawn)] == [1, 3, 4]
-    assert list(shard.events(settled)) == []
+    assert [event.offset for event in shard.stored.events(withdrawn)] == [1, 3, 4]
+    assert list(shard.stored.events(settled)) == []
     assert shard.condemned == {withdrawn}
     for expired in shard.expired_buckets(T0_MS + 3 * HOUR_MS):
         shard.drop_bucket(expired)
@@ -430,9 +430,9 @@ def test_an_event_that_is_stored_while_its_bucket_is_dropped_stays_with_those_be
 
     monkeypatch.setattr(store, "scan_between", last_moment)
     shard.drop_bucket(shard.bucket(T0_MS))
-    assert [event.offset for event in shard.events(late)] == [3, 4]
-    assert [event.offset for event in shard.events(both)] == [2, 5]
-    assert list(shard.events(old)) == []
+    assert [event.offset for event in shard.stored.events(late)] == [3, 4]
+    assert [event.offset for event in shard.stored.events(both)] == [2, 5]
+    assert list(shard.stored.events(old)) == []
     store.close()
 
 
@@ -456,7 +456,7 @@ def test_dropping_a_bucket_full_of_events_lets_others_write_meanwhile(
     shard.drop_bucket(shard.bucket(T0_MS))
     assert sum(sizes) == 10
     assert max(sizes) <= 3
-    assert [len(list(shard.events(digest))) for digest in digests] == [2] * 10
+    assert [len(list(shard.stored.events(digest))) for digest in digests] == [2] * 10
     store.close()
 
 

@@ -267,7 +267,7 @@ def test_a_scan_over_flipped_bytes_raises(tmp_path: Path) -> None:
     opened.close()
     flip(tmp_path, "sst")
     opened, shard = open_shard(tmp_path)
-    for scan in (shard.all_events, lambda: shard.events(b"d" * 8)):
+    for scan in (shard.stored.all_events, lambda: shard.stored.events(b"d" * 8)):
         with pytest.raises(StoreCorrupt):
             list(scan())
     opened.close()
