@@ -171,5 +171,6 @@ class App:
 
 
 def most_of_one_app(max_in_flight: int, per_app: int) -> int:
-    """How many calls one app may have in flight, where ``per_app`` is what the settings say, 0: nothing."""
-    return min(max_in_flight, per_app or max(1, ceil(APP_SHARE * max_in_flight)))
+    """How many calls one app may have in flight, where ``per_app`` is what the settings say, 0: nothing. Where few are
+    allowed it leaves one place to the others, beside the one that is kept for CRITICAL."""
+    return min(max_in_flight, per_app or max(1, min(ceil(APP_SHARE * max_in_flight), max_in_flight - 2)))

@@ -119,8 +119,8 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> TurnedClock:
 
 @pytest.fixture
 async def office(clock: TurnedClock) -> AsyncIterator[Office]:
-    """Four workers, no limits."""
-    made = Office(clock)
+    """Four workers, of which one app may have all that are not kept for CRITICAL; no limits."""
+    made = Office(clock, replace(SETTINGS, max_in_flight_per_app=3))
     yield made
     await close(made)
 

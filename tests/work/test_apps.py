@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stream.work.apps import PROBE_FIRST_S, PROBE_LONGEST_S, REFUSED_IN_A_ROW, App
+import pytest
+
+from stream.work.apps import PROBE_FIRST_S, PROBE_LONGEST_S, REFUSED_IN_A_ROW, App, most_of_one_app
 
 
 def app(held: str | None = None, rate: float = 0.0) -> App:
@@ -103,3 +105,16 @@ def test_one_token_refused_again_and_again_pauses_nobody() -> None:
     """200 *distinct* tokens in a row: a device that is gone, in 200 violated messages, is one."""
     one = app()
     assert not any(one.refuse([b"gone"]) for _ in range(2 * REFUSED_IN_A_ROW))
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "of_one_app"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 3), (8, 6), (9, 7), (64, 48), (10_000, 7_500)]
+)
+def test_one_app_leaves_a_place_to_the_others_however_few_there_are(in_flight: int, of_one_app: int) -> None:
+    """Three quarters, and always one place besides the one that is kept for CRITICAL, from three on."""
+    assert most_of_one_app(in_flight, 0) == of_one_app
+
+
+def test_what_the_settings_say_of_one_app_counts() -> None:
+    """But never more than all."""
+    assert [most_of_one_app(10, asked) for asked in (1, 9, 10, 11)] == [1, 9, 10, 10]
