@@ -63,7 +63,6 @@ class Chores:
         """For ever; ends by cancellation."""
         loop = asyncio.get_running_loop()
         self._expire(loop)  # what has left retention is known before the first shard comes
-        self._ask_brokers_later(loop)
         flush_s = expire_s = loop.time()
         while True:
             await asyncio.sleep(EVERY_S)
@@ -75,21 +74,19 @@ class Chores:
                 flush_s = loop.time()
                 await loop.run_in_executor(None, self._flush)
 
-    def _ask_brokers_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.call_later(ASK_EVERY_S, self._ask_brokers_now, loop)
-
-    def _ask_brokers_now(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_in_executor(None, self._ask_brokers).add_done_callback(self._brokers_answered)
-
-    def _brokers_answered(self, asked: asyncio.Future[str | None]) -> None:
-        if asked.cancelled():
-            return
-        if (error := asked.exception()) is not None:  # a fault of ours; not to look any more would be a worse one
-            log.error("asking_brokers_failed", exc_info=error)
-        elif (why := asked.result()) is not None:
-            self._failed(StartError(why))
-            return
-        self._ask_brokers_later(asked.get_loop())
+    async def ask_brokers(self) -> None:
+        """Whether one can go on with what they say, every few seconds; a thread waits for their answer. For ever; ends
+        by cancellation, or when they said why not."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(ASK_EVERY_S)
+            asked = loop.run_in_executor(None, self._ask_brokers)
+            await asyncio.wait([asked])
+            if (error := asked.exception()) is not None:  # a fault of ours; not to look any more would be a worse one
+                log.error("asking_brokers_failed", exc_info=error)
+            elif (why := asked.result()) is not None:
+                self._failed(StartError(why))
+                return
 
     def _look(self) -> None:
         self._see_disagreement()

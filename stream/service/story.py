@@ -316,7 +316,7 @@ class Service:
 
     def _begin(self) -> None:
         keys = self.keys.keep_renewed(), self.keys.keep_current(self.calls.mended)
-        for work in (self.outbox.run(), self._plan(), self.chores.run(), *keys):
+        for work in (self.outbox.run(), self._plan(), self.chores.run(), self.chores.ask_brokers(), *keys):
             self._task(work)
         self._task(self._standstill.keep_looking(self.clock.monotonic_s))
         for _ in range(self.settings.push_kit.max_in_flight):

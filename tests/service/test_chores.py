@@ -103,8 +103,28 @@ async def test_a_look_at_the_brokers_that_fails_is_not_the_last_one(
             raise ValueError("bytes of another version")
         return "the topic was made anew"
 
-    running = asyncio.create_task(_chores(world, {}, ask, failed.set_result).run())
+    running = asyncio.create_task(_chores(world, {}, ask, failed.set_result).ask_brokers())
     assert str(await asyncio.wait_for(failed, 5)) == "the topic was made anew"
     assert asked == [0, 1, 2]
     running.cancel()
+    world.close()
+
+
+async def test_nobody_is_asked_once_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where a look was under way: the threads have gone by then, and asking one would be a traceback."""
+    monkeypatch.setattr(chores, "ASK_EVERY_S", 0.001)
+    world, asked, begun, go_on = SmallWorld(tmp_path), list[int](), threading.Event(), threading.Event()
+
+    def ask() -> str | None:
+        asked.append(len(asked))
+        begun.set()
+        go_on.wait(5)
+        return None
+
+    running = asyncio.create_task(_chores(world, {}, ask).ask_brokers())
+    assert await asyncio.to_thread(begun.wait, 5)
+    running.cancel()
+    go_on.set()
+    await asyncio.sleep(0.1)
+    assert asked == [0]
     world.close()
