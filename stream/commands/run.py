@@ -72,6 +72,7 @@ def dry(settings: Settings) -> Settings:
         settings,
         kafka=replace(settings.kafka, group_id=f"{settings.kafka.group_id}-dry-run"),
         store=replace(settings.store, path=path.with_name(f"{path.name}-dry-run")),
+        http=replace(settings.http, advertise=""),  # the real one's address, or of a port that is not known yet
     )
 
 

@@ -27,6 +27,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from stream.kafka import properties
+from stream.kafka.fellows import Group, Member
 from stream.model import StartError
 from stream.settings import Settings
 
@@ -125,7 +126,12 @@ class Cluster:
 
     def assignments(self, group_id: str) -> list[bytes] | None:
         """What each member of a classic group was given, in Kafka's own bytes; None: it is being shared out, or nobody
-        tells.
+        tells."""
+        group = self.group(group_id)
+        return None if group is None or not group.at_rest else [member.assignment for member in group.members]
+
+    def group(self, group_id: str) -> Group | None:
+        """A classic group and its members; None: nobody tells. Of a group by KIP-848 the broker says that it is dead.
 
         Asked in the old way: describe_consumer_groups aborts the process where a broker goes away meanwhile
         (https://github.com/confluentinc/librdkafka/issues/4605).
@@ -134,8 +140,11 @@ class Cluster:
             groups: list[Any] = self._client.list_groups(group_id, END_WITHIN_S)  # typed by a class of Nones
         except KafkaException:
             return None
-        found = [member.assignment for group in groups if group.state == _AT_REST for member in group.members]
-        return found or None
+        for group in groups:
+            if group.members:
+                members = (Member(each.id, each.client_id, each.client_host, each.assignment) for each in group.members)
+                return Group(group.state == _AT_REST, tuple(members))
+        return None
 
     def create(self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]) -> bool:
         """False: somebody else was quicker. ``replication_factor`` -1 takes the broker's own. Raises StartError."""

@@ -96,6 +96,8 @@ class Membership:
         self._committed: dict[Place, int] = {}
         self._committed_s = 0.0
         self.joined = False
+        self.member_id: str | None = None
+        """How the broker names this member; None: it is not one yet."""
         self.thread = threading.Thread(target=self._run, name="membership", daemon=True)
 
     def stop(self) -> None:
@@ -146,6 +148,8 @@ class Membership:
     def _turn(self) -> None:
         self._standing.resume_due()
         self._lag.look(self._at)
+        if self.joined and self.member_id is None:
+            self.member_id = self._consumer.memberid()
         messages = fetch(self._consumer, BATCH, WAIT_S)
         if messages:
             self._hand_over(messages)
@@ -200,7 +204,7 @@ class Membership:
             patiently(lambda: self._arrive(consumer, shards), self._stop)
         else:
             consumer.incremental_assign([])
-        self.joined = True
+        self.joined, self.member_id = True, None  # it may have another name by now
 
     def _arrive(self, consumer: Consumer, shards: list[int]) -> None:
         self._shards.returning()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from stream.kafka.fellows import signed
 from stream.settings import Secret, Settings
 
 Properties = dict[str, Any]
@@ -56,7 +57,7 @@ def member(settings: Settings) -> Properties:
             "session.timeout.ms": 6_000,
             "heartbeat.interval.ms": 1_000,
         }
-    return ours | _fitting(settings, PRODUCERS_ONLY)
+    return _findable(settings, ours | _fitting(settings, PRODUCERS_ONLY))
 
 
 def sends(settings: Settings) -> Properties:
@@ -88,6 +89,13 @@ def producer(settings: Settings) -> Properties:
 def admin(settings: Settings) -> Properties:
     """Looks at topics and creates them."""
     return _everywhere(settings, "admin") | _fitting(settings, CONSUMERS_ONLY | PRODUCERS_ONLY)
+
+
+def _findable(settings: Settings, made: Properties) -> Properties:
+    """With the address behind its name; a name of the user's own stays as it is, unless the address is theirs too."""
+    if "client.id" in settings.kafka.properties and settings.http.advertise is None:
+        return made
+    return made | {"client.id": signed(made["client.id"], settings.http.told)}
 
 
 def _everywhere(settings: Settings, role: str) -> Properties:

@@ -164,7 +164,8 @@ KEYS: Final = (
     Key("http", "listen", kinds.address(), "127.0.0.1:8070", "host:port",
         "Beyond loopback only with a `token_file`."),
     Key("http", "advertise", kinds.reachable_at(), "", "host:port or http(s) address",
-        "How other instances and people reach this one. Empty: as `listen`."),
+        "How other instances and people reach this one: it stands in the `client.id` of the group's member. Empty: as "
+        "`listen`, and where that is all addresses, the one that the broker sees."),
     Key("http", "token_file", kinds.path(), "", "path",
         "A file with the bearer token that all but /livez and /readyz ask for. Empty: none asked."),
     Key("log", "level", kinds.choice("debug", "info", "warning", "error"), "info", "",

@@ -154,12 +154,19 @@ class GuardSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """``[http]``. ``advertise``: ``http(s)://host:port``, None: as listened. ``token``: what ``token_file`` held."""
+    """``[http]``. ``advertise``: ``http(s)://host:port``; None: as listened; empty: nobody is told. ``token``: what
+    ``token_file`` held."""
 
     listen: Address
     advertise: str | None
     token_file: Path | None
     token: Secret | None
+
+    @property
+    def told(self) -> str | None:
+        """The base URL that other instances are told; its host may stand for any (0.0.0.0). None: there is none."""
+        listened = f"http://{self.listen}" if self.listen.port else None
+        return listened if self.advertise is None else self.advertise or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from stream.brokers.apache import ApacheKafka
 from stream.kafka import cluster, properties
 from stream.kafka.cluster import Cluster
+from stream.kafka.unowned import assigned
 from stream.model import StartError
 from stream.settings import default_settings
 from tests.topics import FreshTopics
@@ -30,6 +31,36 @@ def test_the_end_includes_what_stands_in_an_open_transaction(kafka: ApacheKafka,
     assert Cluster(settings).end(topic, 0) == 3
     producer.abort_transaction(20)
     reader.close()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_group_tells_its_members_and_what_each_was_given_and_a_newer_one_nothing(
+    topics: FreshTopics, protocol: str
+) -> None:
+    """Kafka describes a group by KIP-848 in no way that does not endanger the process."""
+    (topic,) = topics.create("violations", partitions=2)
+    given = {"bootstrap_servers": topics.bootstrap_servers, "group_id": topics.group_id, "group_protocol": protocol}
+    settings = default_settings(kafka=given)
+    member = Consumer(properties.member(settings))
+    try:
+        member.subscribe([topic])
+        while len(member.assignment()) < 2:
+            member.poll(0.1)
+        group = Cluster(settings).group(topics.group_id)
+        if protocol == "consumer":
+            assert group is None
+        else:
+            assert group is not None
+            [seen] = group.members
+            assert (group.at_rest, seen.member_id, seen.client_id, seen.host) == (
+                True,
+                member.memberid(),
+                properties.member(settings)["client.id"],
+                "/127.0.0.1",
+            )
+            assert assigned(seen.assignment, topic) == [0, 1]
+    finally:
+        member.close()
 
 
 def test_a_question_that_is_never_answered_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
