@@ -1,7 +1,8 @@
 """``unpush inspect``: what the running service knows of a message or a violation, through its HTTP API.
 
-Promised: exit 0 and what is known, or exit 1 and one sentence: unknown, owned by another instance (which partition),
-or nobody answers. Not promised: what other instances know; name them with ``--at``.
+Promised: exit 0 and what is known, or exit 1 and one sentence: unknown, owned by an instance that cannot be found
+(which partition), or nobody answers. The instance that is asked finds the others. Not promised: that it does under
+KIP-848, where the group does not tell who has what; name the instances with ``--at`` there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from rich.console import Console
 
 from stream.model import SettingsError
 from stream.operate import shown
-from stream.operate.asking import Answer, ask, given_id, message_path, violation_path
+from stream.operate.asking import Answer, ask, given_id
+from stream.operate.paths import message_path, violation_path
 from stream.settings import Settings, load_settings, settings_of
 from stream.settings.kinds import reachable_at
 

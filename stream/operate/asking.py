@@ -2,6 +2,7 @@
 
 Promised: an answer or one sentence within half a minute; whoever answers 307 is followed to the instance that owns the
 message, with the token. Not promised: that all instances are asked: only those that are named, and where they point.
+The one that is asked for a violation by its id alone asks the others itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import argparse
 import os
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -45,17 +45,6 @@ def given_id(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8, as ids are") from None
     return text
-
-
-def message_path(message_id: str) -> str:
-    """Of ``/api/messages/{messageId}``."""
-    return f"/api/messages/{quote(message_id, safe='')}"
-
-
-def violation_path(violation_id: str, message_id: str | None) -> str:
-    """Of ``/api/violations/{violationId}``."""
-    named = "" if message_id is None else f"?messageId={quote(message_id, safe='')}"
-    return f"/api/violations/{quote(violation_id, safe='')}{named}"
 
 
 def own_address(listen: Address) -> str:
@@ -101,8 +90,8 @@ async def _asked(session: aiohttp.ClientSession, first: str) -> Answer:
             url = url.join(URL(further, encoded=True))
     except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
         raise StartError(
-            f"no running service answers at {url.origin()}: {_why(error)}; is `unpush run` up, and is that its address "
-            "(http.listen, or --at HOST:PORT)?"
+            f"no running service answers at {url.origin()}: {why_silent(error)}; is `unpush run` up, and is that its "
+            "address (http.listen, or --at HOST:PORT)?"
         ) from None
     raise StartError(f"{first} leads from one instance to another, {MOST_HOPS} times; ask again when shards have moved")
 
@@ -123,7 +112,8 @@ def _read(url: URL, status: int, content: bytes) -> Answer:
     return Answer(status == 200, body, str(url))
 
 
-def _why(error: Exception) -> str:
+def why_silent(error: Exception) -> str:
+    """Why nobody answered, in a few words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):

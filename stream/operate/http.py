@@ -12,6 +12,7 @@ import hmac
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Final, NamedTuple
 
 import orjson
@@ -23,6 +24,7 @@ from stream.model import StartError, UnpushError
 from stream.operate.files import PAGE, add_files
 from stream.operate.health import Health
 from stream.operate.live import Live
+from stream.operate.paths import FOLLOW, LOCAL, locally, message_path, violation_path
 from stream.settings import Address, HttpSettings, Secret
 
 OPEN: Final = frozenset({"/livez", "/readyz", *PAGE})
@@ -43,6 +45,31 @@ class Unknown(NamedTuple):
 
     why: str
     partition: int | None = None
+    restoring: bool = False
+    """Whether the past is still being read there, so that it may be known later."""
+
+    def as_json(self) -> Json:
+        """The answer of a 404."""
+        where: Json = {} if self.partition is None else {"partition": self.partition}
+        return {"error": self.why, **where, **({"restoring": True} if self.restoring else {})}
+
+
+class Owner(NamedTuple):
+    """Another instance owns it, which is to be asked itself: its base URL."""
+
+    at: str
+    partition: int
+
+
+class Far(Enum):
+    """What is done where another instance owns the message that is asked for, or may know the violation."""
+
+    POINT = "point"
+    """307 to its owner; of a violation without its message, all are asked."""
+    FOLLOW = FOLLOW
+    """Its owner is asked, and its answer passed on: for who cannot be sent elsewhere, such as the page."""
+    LOCAL = LOCAL
+    """Neither: only what this instance knows itself. So an instance asks another, and nothing goes round in circles."""
 
 
 class Sights(NamedTuple):
@@ -51,9 +78,9 @@ class Sights(NamedTuple):
     health: Callable[[], Health]
     status: Callable[[], Json]
     metrics: Callable[[str], tuple[bytes, str]]
-    message: Callable[[str], Awaitable[Json | Unknown]]
+    message: Callable[[str, Far], Awaitable[Json | Unknown | Owner]]
     """By messageId. May raise UnpushError: it cannot be told now."""
-    violation: Callable[[str, str | None], Awaitable[Json | Unknown]]
+    violation: Callable[[str, str | None, Far], Awaitable[Json | Unknown | Owner]]
     """By violationId, and messageId where the caller names it. May raise UnpushError."""
     overview: Callable[[], Awaitable[Json]]
     """All that the page shows, but what is searched for."""
@@ -140,17 +167,32 @@ class Front:
         return _json(await self._sights.overview())
 
     async def _message(self, request: web.Request) -> web.Response:
-        return _found(await self._sights.message(request.match_info["id"]))
+        message_id = request.match_info["id"]
+        return _found(await self._sights.message(message_id, _far(request)), message_path(message_id))
 
     async def _violation(self, request: web.Request) -> web.Response:
-        return _found(await self._sights.violation(request.match_info["id"], request.query.get("messageId")))
+        violation_id, message_id = request.match_info["id"], request.query.get("messageId")
+        seen = await self._sights.violation(violation_id, message_id, _far(request))
+        return _found(seen, violation_path(violation_id, message_id))
 
 
-def _found(seen: Json | Unknown) -> web.Response:
+def _far(request: web.Request) -> Far:
+    return next((far for far in (Far.LOCAL, Far.FOLLOW) if far.value in request.query), Far.POINT)
+
+
+def _found(seen: Json | Unknown | Owner, path: str) -> web.Response:
+    if isinstance(seen, Owner):
+        return _pointed(seen, path)
     if not isinstance(seen, Unknown):
         return _json(seen)
-    where = {} if seen.partition is None else {"partition": seen.partition}
-    return _json({"error": seen.why, **where}, 404)
+    return _json(seen.as_json(), 404)
+
+
+def _pointed(owner: Owner, path: str) -> web.Response:
+    """307 to an answer that points nowhere else, also where the partition has moved on meanwhile."""
+    told = _json({"partition": owner.partition, "owner": owner.at}, 307)
+    told.headers[hdrs.LOCATION] = f"{owner.at}{locally(path)}"
+    return told
 
 
 def _json(value: Json, status: int = 200) -> web.Response:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from stream.model import StartError, Status, UnpushError, ViolationEvent
-from stream.operate.asking import ask, violation_path
+from stream.operate.asking import ask
+from stream.operate.paths import violation_path
 from stream.service.decisions import Decisions, blind_event, event_of
 from stream.settings import Settings
 

@@ -81,9 +81,9 @@ class Lookup:
         """The first of ``known`` for which ``has`` holds; they may be too many to look through on the loop."""
         return await self._ask(lambda: next(filter(has, known), None))
 
-    async def search(self, shards: list[Shard], violation_id: str) -> str | None:
-        """The messageId of a violation, looked for in all stored events."""
-        return await self._ask(lambda: self._searched(shards, violation_id))
+    async def search(self, shards: list[Shard], violation_id: str, enough: threading.Event) -> str | None:
+        """The messageId of a violation, looked for in all stored events, until that is enough."""
+        return await self._ask(lambda: self._searched(shards, violation_id, enough))
 
     async def close(self) -> None:
         """End the question under way; waits for it."""
@@ -133,7 +133,7 @@ class Lookup:
         except BadRecord:
             return None
 
-    def _searched(self, shards: list[Shard], violation_id: str) -> str | None:
+    def _searched(self, shards: list[Shard], violation_id: str, enough: threading.Event) -> str | None:
         deadline_s, needle = time.monotonic() + SEARCH_S, violation_id.encode()
         for shard in shards:
             for number, stored in enumerate(shard.stored.all_events()):
@@ -141,6 +141,8 @@ class Lookup:
                     return message_id
                 if number % EVENTS_A_PIECE == EVENTS_A_PIECE - 1:
                     self._rest()
+                    if enough.is_set():
+                        return None
                     if time.monotonic() > deadline_s:
                         raise UnpushError(
                             f"not found within {SEARCH_S:.0f} s of searching; name its message: ?messageId=ID"

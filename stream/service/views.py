@@ -6,12 +6,16 @@ read in a thread of its own. No push token leaves through here. On the event loo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from stream.kafka.fellows import Fellows, fellows
 from stream.model import Topic
-from stream.operate.http import Json, Sights, Unknown
+from stream.operate.http import Far, Json, Owner, Sights, Unknown
 from stream.operate.metrics import Metrics
+from stream.operate.neighbours import Neighbours, about_message, about_violation
+from stream.service.elsewhere import Elsewhere
 from stream.service.gauges import Gauges
 from stream.service.lately import Lately
 from stream.service.lookup import Found, Lookup, SendSeen
@@ -49,6 +53,7 @@ class Views:
         self._lookup = Lookup(service.wire, dry=service.dry)
         self._metrics = Metrics(self.gauges.figures)
         self._lately = Lately()
+        self._elsewhere = Elsewhere(self._fellows, Neighbours(service.settings.http.token))
         self._overview = Overview(service, self.gauges, self._lately, _state_in_memory)
         service.settling.watchers.append(self._settled)
 
@@ -57,6 +62,7 @@ class Views:
 
     async def __aexit__(self, *_: object) -> None:
         self._service.settling.watchers.remove(self._settled)
+        await self._elsewhere.close()
         await self._lookup.close()
 
     @property
@@ -77,14 +83,14 @@ class Views:
 
     # --- one message, one violation
 
-    async def message(self, message_id: str) -> Json | Unknown:
+    async def message(self, message_id: str, far: Far) -> Json | Unknown | Owner:
         """``/api/messages/{messageId}``. Raises UnpushError where it cannot be told now."""
         shard = self._shard_of(message_id)
         if isinstance(shard, Unknown):
-            return shard
+            return await self._elsewhere.owned(shard, about_message(message_id), far)
         found = await self._lookup.message(shard, message_id)
         if not found.sends and not found.violations:
-            return Unknown(f"nothing is known of message {message_id!r}{self._perhaps()}", shard.number)
+            return self._unknown(f"nothing is known of message {message_id!r}", shard.number)
         it = self._in_memory(shard, message_id)
         known = it.violations if it is not None else found.violations
         violations = [_violation_seen(each, shard, self._tally(each, shard, it, found)) for each in known.values()]
@@ -98,16 +104,28 @@ class Views:
             "violations": violations,
         }
 
-    async def violation(self, violation_id: str, message_id: str | None) -> Json | Unknown:
+    async def violation(self, violation_id: str, message_id: str | None, far: Far) -> Json | Unknown | Owner:
         """``/api/violations/{violationId}``. Raises UnpushError where it cannot be told now."""
-        message_id = message_id or await self._message_of(violation_id)
+        question, enough = about_violation(violation_id, message_id), threading.Event()
+        if message_id:
+            shard = self._shard_of(message_id)
+            if isinstance(shard, Unknown):
+                return await self._elsewhere.owned(shard, question, far)
+            return await self._violation(shard, message_id, violation_id)
+        if far is Far.LOCAL or len(self.gauges.shards()) == self._service.world.partitions:
+            return await self._searched(violation_id, enough)
+        try:
+            return await self._elsewhere.anywhere(question, self._searched(violation_id, enough))
+        finally:
+            enough.set()
+
+    async def _searched(self, violation_id: str, enough: threading.Event) -> Json | Unknown:
+        message_id = await self._message_of(violation_id, enough)
         if message_id is None:
             owned = f"{len(self.gauges.shards())} of {self._service.world.partitions} partitions"
-            return Unknown(f"violation {violation_id!r} is not known here (it owns {owned}){self._perhaps()}")
+            return self._unknown(f"violation {violation_id!r} is not known here (it owns {owned})", None)
         shard = self._shard_of(message_id)
-        if isinstance(shard, Unknown):
-            return shard
-        return await self._violation(shard, message_id, violation_id)
+        return shard if isinstance(shard, Unknown) else await self._violation(shard, message_id, violation_id)
 
     async def _violation(self, shard: Shard, message_id: str, violation_id: str) -> Json | Unknown:
         it, found = self._in_memory(shard, message_id), None
@@ -116,7 +134,7 @@ class Views:
             found = await self._lookup.message(shard, message_id)
             violations = {**found.violations, **violations}
         if (violation := violations.get(violation_id)) is None:
-            return Unknown(f"message {message_id!r} has no violation {violation_id!r}{self._perhaps()}", shard.number)
+            return self._unknown(f"message {message_id!r} has no violation {violation_id!r}", shard.number)
         return _violation_seen(violation, shard, self._tally(violation, shard, it, found))
 
     def _tally(self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None) -> Tally:
@@ -132,12 +150,12 @@ class Views:
         held = HELD_BEFORE if violation.violation_id in found.held and not done else None
         return Tally(found.sends > 0, complete, matched, settled, done, held)
 
-    async def _message_of(self, violation_id: str) -> str | None:
+    async def _message_of(self, violation_id: str, enough: threading.Event) -> str | None:
         known = list(self._service.desk.docket)
         it = await self._lookup.first(known, lambda each: violation_id in each.violations)
         if it is not None:
             return it.message_id
-        return await self._lookup.search(self.gauges.shards(), violation_id)
+        return await self._lookup.search(self.gauges.shards(), violation_id, enough)
 
     def _in_memory(self, shard: Shard, message_id: str) -> Condemned | None:
         return self._service.desk.docket.get(shard.number, message_id)
@@ -158,8 +176,15 @@ class Views:
         known = agreement[Topic.SENDS].partitioner or agreement[Topic.VIOLATIONS].partitioner
         return known or Partitioner.MURMUR2
 
-    def _perhaps(self) -> str:
-        return "; the past is still being read" if self.gauges.restoring() else ""
+    def _fellows(self) -> Fellows | None:
+        """The others of the group; blocks for seconds at most."""
+        service = self._service
+        group = service.cluster.group(service.settings.kafka.group_id)
+        return None if group is None else fellows(group, service.names[Topic.VIOLATIONS], service.membership.member_id)
+
+    def _unknown(self, why: str, partition: int | None) -> Unknown:
+        restoring = bool(self.gauges.restoring())
+        return Unknown(f"{why}; the past is still being read" if restoring else why, partition, restoring)
 
 
 def _tally_in_memory(it: Condemned, violation: Violation, all_read: bool) -> Tally:

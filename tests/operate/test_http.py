@@ -13,8 +13,9 @@ from yarl import URL
 from stream.model import RegistryDown, StartError
 from stream.operate.files import PAGE
 from stream.operate.health import Health, Note
-from stream.operate.http import Front, Json, Sights, Unknown
+from stream.operate.http import Far, Front, Json, Owner, Sights, Unknown
 from stream.settings import Address, HttpSettings, Secret
+from tests.operate.described import check
 
 READY = Health([], [Note("app_waits", "app 1 makes no calls: paused by the settings")])
 DRAINING = Health([Note("draining", "it is stopping")], [])
@@ -25,12 +26,12 @@ GUARDED = (
 )
 
 
-async def no_message(message_id: str) -> Json | Unknown:
+async def no_message(message_id: str, far: Far) -> Json | Unknown:
     """Says what it was asked for."""
     return Unknown(f"asked for {message_id}", 3)
 
 
-async def no_violation(violation_id: str, message_id: str | None) -> Json | Unknown:
+async def no_violation(violation_id: str, message_id: str | None, far: Far) -> Json | Unknown:
     """Says what it was asked for."""
     return {"asked": [violation_id, message_id]}
 
@@ -112,13 +113,41 @@ async def test_the_unknown_is_404_with_a_sentence_and_the_partition() -> None:
         assert await reply.json() == {"error": "asked for m1", "partition": 3}
 
 
+async def pointed(session: aiohttp.ClientSession, path: str) -> tuple[int, str, object]:
+    """Status, Location and body of an answer, which must be as it is described."""
+    async with session.get(URL(path, encoded=True), allow_redirects=False) as reply:
+        body = await reply.json()
+        check(path, reply.status, reply.content_type, body)
+        return reply.status, reply.headers.get("Location", ""), body
+
+
+async def test_what_another_owns_is_307_to_an_answer_that_points_nowhere_else() -> None:
+    """Whatever the id holds; the Location has no token, whatever the asker showed."""
+
+    async def owned(message_id: str, far: Far) -> Owner | Unknown:
+        return Owner("http://10.0.0.7:8070", 3) if far is Far.POINT else Unknown(far.value)
+
+    async def also_owned(violation_id: str, message_id: str | None, far: Far) -> Owner:
+        return Owner("https://b.example", 3)
+
+    async with front(SIGHTS._replace(message=owned, violation=also_owned)) as session:
+        status, location, body = await pointed(session, "/api/messages/a%2Fb%0D%0AX:%20y%3F%25?token=s3cret")
+        assert (status, location) == (307, "http://10.0.0.7:8070/api/messages/a%2Fb%0D%0AX%3A%20y%3F%25?local=1")
+        assert body == {"partition": 3, "owner": "http://10.0.0.7:8070"}
+        status, location, _ = await pointed(session, "/api/violations/v?messageId=m%2F1")
+        assert (status, location) == (307, "https://b.example/api/violations/v?messageId=m%2F1&local=1")
+        assert (await pointed(session, "/api/messages/m?local=1"))[2] == {"error": "local"}
+        assert (await pointed(session, "/api/messages/m?follow=1"))[2] == {"error": "follow"}
+        assert (await pointed(session, "/api/messages/m?local=1&follow=1"))[2] == {"error": "local"}
+
+
 async def test_errors_are_sentences_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be told now is 503; a fault of ours 500 and in the log only; nothing there 404; not GET 405."""
 
-    async def registry_down(message_id: str) -> Json | Unknown:
+    async def registry_down(message_id: str, far: Far) -> Json | Unknown:
         raise RegistryDown("the registry does not answer")
 
-    async def broken(violation_id: str, message_id: str | None) -> Json | Unknown:
+    async def broken(violation_id: str, message_id: str | None, far: Far) -> Json | Unknown:
         raise KeyError("inside")
 
     async with front(SIGHTS._replace(message=registry_down, violation=broken)) as session:

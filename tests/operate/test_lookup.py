@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from itertools import repeat
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from stream.model import Outcome, Send, SendHead, Severity, Status, ViolationEvent
-from stream.service.lookup import LISTED, Found, count
+from stream.service import lookup
+from stream.service.lookup import LISTED, Found, Lookup, count
 from stream.service.views import Tally, state_of
-from stream.state.shard import StoredSend
+from stream.state.shard import Shard, StoredSend
+from stream.wire.wire import Wire
 from stream.work.cover import Kind, Mark, kind_of
 from stream.work.judgement import Event, Violation, judge
 
@@ -81,3 +89,16 @@ def test_the_state_is_one_word(tally: Tally, word: str) -> None:
     """settled only when all known places are settled and no send is known to be uncounted or unread."""
     assert state_of(violation(), tally) == word
     assert state_of(violation(status=Status.WITHDRAWN), tally) == "withdrawn"
+
+
+async def test_a_search_that_is_not_wanted_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another instance has found it: the next question must not wait for millions of events."""
+    monkeypatch.setattr(lookup, "SEARCH_S", 1.0)
+    enough, asked = threading.Event(), Lookup(Wire())
+    full = SimpleNamespace(all_events=lambda: repeat(SimpleNamespace(value=b"another")))
+    searching = asyncio.ensure_future(asked.search([cast(Shard, full)], "v1", enough))
+    await asyncio.sleep(0.05)
+    assert not searching.done()
+    enough.set()
+    assert await searching is None
+    await asked.close()

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 
 from stream.model import Send, SendHead, Topic
 from stream.operate.files import PAGE
-from stream.operate.http import Front, Json, Unknown
+from stream.operate.http import Far, Front, Json, Unknown
 from stream.service import lookup
 from stream.wire.wire import Wire
 from tests.operate import described
@@ -100,6 +100,7 @@ async def ask_while_the_past_is_read(rig: Rig) -> None:
     for topic in Topic:
         shard.read_back_ms[topic], shard.floor[topic], shard.live_start[topic] = 0.0, 10, 1_010
     assert (await rig.get("/api/status")).json["restore"].keys() == {"sends", "violations", "results"}
+    assert (await rig.get("/api/messages/m9")).json["restoring"] is True
 
 
 async def test_what_is_not_described_is_noticed(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ async def test_the_token_is_described_for_what_it_guards() -> None:
 async def test_what_no_path_promises_is_described_for_all(method: str, path: str, status: int) -> None:
     """A fault of ours, and a method that is not answered."""
 
-    async def broken(violation_id: str, message_id: str | None) -> Json | Unknown:
+    async def broken(violation_id: str, message_id: str | None, far: Far) -> Json | Unknown:
         raise KeyError("inside")
 
     async with front(SIGHTS._replace(violation=broken)) as session, session.request(method, path) as reply:

@@ -287,6 +287,15 @@ async def test_while_earlier_sends_are_unread_nothing_is_called_settled(tmp_path
         assert "; the past is still being read" in (await rig.get("/api/violations/v9")).json["error"]
 
 
+async def test_who_owns_all_shards_asks_nobody_for_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then no other can know it."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        await rig.until("/api/status", lambda reply: len(reply.json["shards"]) == PARTITIONS)
+        monkeypatch.setattr(rig.service, "cluster", None)
+        assert (await rig.get("/api/violations/v9")).status == 404
+
+
 async def test_metrics_watch_beside_others(tmp_path: Path) -> None:
     """Whoever watches results goes on doing so, whoever else comes or goes."""
     line = 'unpush_violation_to_revoked_seconds_count{severity="HIGH"} 1.0'

@@ -235,7 +235,6 @@ async function find(kind, id) {
 async function answerOf(address) {
   const reply = await fetch(address, { headers: headers(), cache: "no-store", redirect: "manual" });
   if (reply.status === 401) refuse();
-  if (reply.type === "opaqueredirect") return { error: say.ELSEWHERE };
   return reply.json();
 }
 

@@ -185,10 +185,10 @@ export function command(verb, violationId) {
   return `unpush ${verb} -c unpush.toml ${quoted.startsWith("-") || quoted.startsWith("'-") ? "-- " : ""}${quoted}`;
 }
 
-/** Where an id is asked for. */
+/** Where an id is asked for; what another instance owns is asked by ours, since this page may not go there. */
 export function address(kind, id, messageId = "") {
-  const more = messageId && kind === "violations" ? `?messageId=${encodeURIComponent(messageId)}` : "";
-  return `/api/${kind}/${encodeURIComponent(id)}${more}`;
+  const more = messageId && kind === "violations" ? `&messageId=${encodeURIComponent(messageId)}` : "";
+  return `/api/${kind}/${encodeURIComponent(id)}?follow=1${more}`;
 }
 
 /** What a link of this page asks for: `#violations/ID` or `#messages/ID`; null: nothing of the kind. */
@@ -231,9 +231,6 @@ export function againMs(failures, chance) {
 }
 
 // --- sentences
-
-/** Said where a message's partition is another instance's. */
-export const ELSEWHERE = "Another instance of the group has it: look there.";
 
 /** Whether there is nothing that a person should look into. */
 export function calm(seen) {
