@@ -1,6 +1,6 @@
 """A running service asked over its own HTTP API, by the commands.
 
-Promised: an answer or one sentence within half a minute; whoever answers 307 is followed to the instance that owns the
+Promised: an answer or one sentence within a minute; whoever answers 307 is followed to the instance that owns the
 message, with the token. Not promised: that all instances are asked: only those that are named, and where they point.
 The one that is asked for a violation by its id alone asks the others itself.
 """
@@ -18,6 +18,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from stream.model import StartError
+from stream.operate.paths import followed
 from stream.settings import Address, HttpSettings
 
 WITHIN_S: Final = 25.0
@@ -79,8 +80,8 @@ async def ask(settings: HttpSettings, path: str, at: Sequence[str] = ()) -> Answ
     return unknown
 
 
-async def _asked(session: aiohttp.ClientSession, first: str) -> Answer:
-    url = URL(first, encoded=True)
+async def _asked(session: aiohttp.ClientSession, first: str, *, again: bool = True) -> Answer:
+    url = start = URL(first, encoded=True)
     try:
         for _ in range(MOST_HOPS):
             async with session.get(url, allow_redirects=False) as reply:
@@ -89,6 +90,8 @@ async def _asked(session: aiohttp.ClientSession, first: str) -> Answer:
                     return _read(url, reply.status, await reply.read())
             url = url.join(URL(further, encoded=True))
     except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+        if url != start and again:  # where it points to cannot be reached from here, as through a forwarded port
+            return await _asked(session, followed(first), again=False)
         raise StartError(
             f"no running service answers at {url.origin()}: {why_silent(error)}; is `unpush run` up, and is that its "
             "address (http.listen, or --at HOST:PORT)?"

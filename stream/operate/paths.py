@@ -27,4 +27,13 @@ def violation_path(violation_id: str, message_id: str | None) -> str:
 
 def locally(path: str) -> str:
     """The same, for whoever shall neither ask others nor point to them."""
-    return f"{path}{'&' if '?' in path else '?'}{LOCAL}=1"
+    return _with(path, LOCAL)
+
+
+def followed(path: str) -> str:
+    """The same, for whoever cannot go where it would be pointed to."""
+    return _with(path, FOLLOW)
+
+
+def _with(path: str, word: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{word}=1"

@@ -130,6 +130,17 @@ async def test_the_owner_is_asked_with_the_token_where_another_points_to_it() ->
         assert asked[0].raw_path == "/api/messages/a%2Fb"
 
 
+async def test_who_points_where_nobody_answers_is_asked_to_ask_there_itself() -> None:
+    """The instances reach each other, but their names mean nothing behind a forwarded port."""
+    async with instance(elsewhere(f"{closed()}/x?local=1"), KNOWN) as (url, asked):
+        assert (await ask(SETTINGS, "/x?messageId=m", [url])).known
+        assert [each.raw_path for each in asked] == ["/x?messageId=m", "/x?messageId=m&follow=1"]
+    async with instance(elsewhere(f"{closed()}/x?local=1")) as (url, asked):
+        with pytest.raises(StartError, match="no running service"):
+            await ask(SETTINGS, "/x", [url])
+        assert len(asked) == 2
+
+
 async def test_instances_that_point_at_each_other_for_ever_are_left() -> None:
     async with instance(elsewhere("/again")) as (url, asked):
         with pytest.raises(StartError, match="from one instance to another"):
