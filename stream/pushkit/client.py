@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -20,6 +20,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from stream.block import TokenBlock
+from stream.pushkit.proxy import WANTS_CREDENTIALS, Proxy, proxy_trouble, refusal
 from stream.pushkit.reply import MAX_REPLY_BYTES, Reply, no_reply, skew_s, sort_reply
 
 KEEPALIVE_S: Final = 15.0
@@ -32,7 +33,8 @@ SessionFactory = Callable[[float, int], aiohttp.ClientSession]
 
 
 def pooled_session(timeout_s: float, max_connections: int) -> aiohttp.ClientSession:
-    """A session for one gateway: TLS 1.2 or newer, no cookies, no proxy from the environment, no decompression."""
+    """A session for one gateway: TLS 1.2 or newer, no cookies, no decompression; no proxy and no netrc of the
+    environment's, since push tokens go where the settings say and nowhere else."""
     tls = ssl.create_default_context()
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     return aiohttp.ClientSession(
@@ -81,12 +83,19 @@ class PushKit:
     Raises ValueError for a ``url`` that is none.
     """
 
-    __slots__ = ("_base", "_doors", "_heard_s", "_session")
+    __slots__ = ("_base", "_doors", "_heard_s", "_proxy_headers", "_session", "_way")
 
     def __init__(
-        self, url: str, timeout_s: float, max_connections: int, session_factory: SessionFactory = pooled_session
+        self,
+        url: str,
+        timeout_s: float,
+        max_connections: int,
+        session_factory: SessionFactory = pooled_session,
+        proxy: Proxy | None = None,
     ) -> None:
         self._base = str(URL(url)).rstrip("/")
+        self._way: Mapping[str, Any] = proxy.way(self._base) if proxy is not None else {}
+        self._proxy_headers: Mapping[str, str] = proxy.headers(self._base) if proxy is not None else {}
         self._session = session_factory(timeout_s, max_connections)
         self._doors: dict[tuple[str, int], tuple[URL, CIMultiDict[str]]] = {}
         self._heard_s = float("-inf")
@@ -99,11 +108,14 @@ class PushKit:
         """Whether anybody answers, with the connection that calls would take and nothing asked; else why not."""
         begun_s = time.monotonic()
         try:
-            async with self._session.get(self._base, allow_redirects=False) as reply:
+            ask = self._session.get(self._base, headers=self._proxy_headers, allow_redirects=False, **self._way)
+            async with ask as reply:
+                if reply.status == WANTS_CREDENTIALS:
+                    return refusal(reply.status)
                 took_s = time.monotonic() - begun_s
                 return Answered(reply.status, took_s, skew_s(reply.headers.get(hdrs.DATE), time.time()))
         except Exception as error:  # noqa: BLE001  # as in ``revoke``
-            return _trouble(error)
+            return self._trouble(error)
 
     async def revoke(
         self,
@@ -127,22 +139,24 @@ class PushKit:
             return await self._call(url, headers, body, tokens)
         except Exception as error:  # noqa: BLE001
             if not self._was_stale(error):
-                return no_reply(_trouble(error))
+                return no_reply(self._trouble(error))
         try:
             reply = await self._call(url, headers, body, tokens)
         except Exception as error:  # noqa: BLE001
             self._heard_s = float("-inf")  # it was not the connection: an outage must not see each call twice
-            reply = no_reply(_trouble(error))
+            reply = no_reply(self._trouble(error))
         return reply._replace(calls=2)
 
     async def _call(
         self, url: URL, headers: CIMultiDict[str], body: bytes | memoryview, tokens: Sequence[bytes]
     ) -> Reply:
-        reply = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        reply = await self._session.post(url, data=body, headers=headers, allow_redirects=False, **self._way)
         found = reply.headers
         length = found.get(hdrs.CONTENT_LENGTH)
         known = length is not None and int(length) <= MAX_REPLY_BYTES
         content = await (reply.read() if known else _read_bounded(reply))
+        if reply.status == WANTS_CREDENTIALS:
+            return no_reply(refusal(reply.status))
         self._heard_s = time.monotonic()
         return sort_reply(reply.status, content, found.get(hdrs.RETRY_AFTER), found.get(hdrs.DATE), tokens, time.time())
 
@@ -151,7 +165,9 @@ class PushKit:
         door = self._doors.get((client_id, push_type))
         if door is None or door[1][hdrs.AUTHORIZATION] != authorization:
             url = URL(f"{self._base}/v1/{quote(client_id, safe='', errors='replace')}/messages:revoke", encoded=True)
-            door = self._doors[client_id, push_type] = (url, _headers(push_type, authorization))
+            headers = _headers(push_type, authorization)
+            headers.update(self._proxy_headers)
+            door = self._doors[client_id, push_type] = (url, headers)
         return door
 
     def _was_stale(self, error: Exception) -> bool:
@@ -160,16 +176,21 @@ class PushKit:
         connecting = isinstance(error, aiohttp.ClientConnectorError)
         return lost and not connecting and time.monotonic() - self._heard_s < KEEPALIVE_S
 
+    def _trouble(self, error: Exception) -> str:
+        """The kind of what went wrong on the way; the error's own text may hold the URL and is left out."""
+        if (at_proxy := proxy_trouble(error)) is not None:
+            return at_proxy
+        return _trouble(error, proxied=bool(self._way))
 
-def _trouble(error: Exception) -> str:
-    """The kind of what went wrong on the way; the error's own text may hold the URL and is left out."""
+
+def _trouble(error: Exception, *, proxied: bool) -> str:
     match error:
         case aiohttp.ClientConnectorError():
-            return _no_connection(error)
+            return _no_connection(error, proxied=proxied)
         case TimeoutError():
             return "timeout"
         case aiohttp.ServerDisconnectedError():
-            return "connection closed by the gateway before its reply"
+            return f"connection closed by the gateway{' or the proxy' if proxied else ''} before its reply"
         case aiohttp.ClientPayloadError():
             return "reply cut short"
         case aiohttp.ClientOSError() | ConnectionResetError():
@@ -179,14 +200,14 @@ def _trouble(error: Exception) -> str:
     return f"no reply: {type(error).__name__}"
 
 
-def _no_connection(error: aiohttp.ClientConnectorError) -> str:
+def _no_connection(error: aiohttp.ClientConnectorError, *, proxied: bool) -> str:
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return f"TLS: certificate verify failed: {getattr(error.certificate_error, 'verify_message', 'no reason')}"
         case aiohttp.ClientSSLError():
             return f"TLS: {getattr(error.os_error, 'reason', None) or 'handshake failed'}"
         case aiohttp.ClientConnectorDNSError():
-            return "DNS: the gateway's host name was not found"
+            return f"DNS: the {'proxy' if proxied else 'gateway'}'s host name was not found"
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
             return "connection refused"
     return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"

@@ -35,6 +35,7 @@ from stream.kafka.tail import Tail
 from stream.kafka.unowned import Unowned
 from stream.model import Position, Severity, StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
+from stream.pushkit.proxy import proxy_of
 from stream.service.arrivals import Arrivals, Topics
 from stream.service.calls import Calls
 from stream.service.chores import Chores
@@ -131,7 +132,8 @@ class Service:
 
     def _wire_calls(self) -> None:
         settings = self.settings
-        self.push_kit = PushKit(settings.push_kit.url, settings.push_kit.timeout_s, settings.push_kit.max_in_flight)
+        where, proxy = settings.push_kit, proxy_of(settings.push_kit)
+        self.push_kit = PushKit(where.url, where.timeout_s, where.max_in_flight, proxy=proxy)
         self._to_close.push_async_callback(self.push_kit.close)
         gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)
         self.calls = Calls(

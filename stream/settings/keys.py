@@ -113,6 +113,13 @@ KEYS: Final = (
     Key("push_kit", "url", kinds.base_url(path_allowed=False, optional=False),
         "https://push-api.cloud.huawei.com", "http(s) address",
         "The gateway, or the simulator in its place."),
+    Key("push_kit", "proxy", kinds.proxy(), "", "http address",
+        "The HTTP proxy through which alone Push Kit can be reached. Of an https gateway it sees the host name and "
+        "nothing else (CONNECT). Empty: none; HTTPS_PROXY is not read, so that no variable sends tokens another way."),
+    Key("push_kit", "proxy_user", kinds.optional_text(), "", "",
+        "User name for the proxy (Basic).", environment_only=True),
+    Key("push_kit", "proxy_password", kinds.secret(), "", "",
+        "Password for the proxy.", environment_only=True),
     Key("push_kit", "timeout", kinds.duration("10ms", "10m"), "10s", "duration",
         "For one call, from its first byte to the last of the reply; then it is tried again."),
     Key("push_kit", "max_in_flight", kinds.whole(1, 10_000), 64, "calls",

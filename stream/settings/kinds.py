@@ -140,6 +140,19 @@ def _check_url(line: str, path_allowed: bool) -> None:
         raise ValueError
 
 
+def proxy() -> Kind:
+    """An http address with its port, without credentials; None for an empty text."""
+    url = base_url(path_allowed=False, optional=True)
+
+    def read(value: object) -> str | None:
+        line: str | None = url.read(value)
+        if line is not None and (urlsplit(line).scheme != "http" or urlsplit(line).port is None):
+            raise ValueError
+        return line
+
+    return Kind("address", 'an http address with its port in quotes, such as "http://proxy:3128"', read)
+
+
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s\[\]:/]+)):(\d{1,5})", re.ASCII)
 
 

@@ -98,7 +98,7 @@ class AppSettings:
 
 @dataclass(frozen=True, slots=True)
 class PushKitSettings:
-    """``[push_kit]``. ``apps`` holds what was written; ask ``app`` for what counts."""
+    """``[push_kit]``. ``apps`` holds what was written; ask ``app`` for what counts. ``proxy`` None: no proxy."""
 
     url: str
     timeout_s: float
@@ -111,6 +111,9 @@ class PushKitSettings:
     key_file: Path | None
     apps: Mapping[str, AppSettings]
     max_in_flight_per_app: int = 0
+    proxy: str | None = None
+    proxy_user: str | None = None
+    proxy_password: Secret | None = None
 
     def app(self, client_id: str) -> AppSettings:
         """What counts for an app, listed or not: its own values, else those of ``[push_kit]``."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from stream.model import SettingsError
 from stream.settings.duration import duration_text
+from stream.settings.secret import Secret
 from stream.settings.sections import Settings
 from stream.settings.wrong import Given, Path, wrong
 
@@ -24,6 +25,7 @@ def check(settings: Settings) -> None:
     _retries_grow(settings)
     _something_is_left_for_the_most_severe(settings)
     _only_a_token_opens_the_door(settings)
+    _the_proxy_can_be_told_who_we_are(settings)
 
 
 def _topics_differ(settings: Settings) -> None:
@@ -73,6 +75,16 @@ def _only_a_token_opens_the_door(settings: Settings) -> None:
     if not http.listen.loopback and http.token is None:
         right = "beyond loopback it needs http.token_file, a file with the token that callers must show"
         raise _clash(("http", "listen"), str(http.listen), right)
+
+
+def _the_proxy_can_be_told_who_we_are(settings: Settings) -> None:
+    push_kit = settings.push_kit
+    if push_kit.proxy_password is not None and push_kit.proxy_user is None:
+        right = "it needs push_kit.proxy_user, which is empty"
+        raise _clash(("push_kit", "proxy_password"), push_kit.proxy_password, right)
+    if push_kit.proxy_user is not None and ":" in push_kit.proxy_user:
+        right = "it must not hold a colon: the password would begin there"
+        raise _clash(("push_kit", "proxy_user"), Secret(push_kit.proxy_user), right)
 
 
 def _clash(path: Path, value: object, right: str) -> SettingsError:

@@ -22,7 +22,8 @@ _SECRET_NAME: Final = re.compile(
     r"pass|secret|token$|pem|jaas|credential|private|oauthbearer[._]config|(^|[._])key$", re.IGNORECASE
 )
 _SECRET_VALUE: Final = re.compile(r"PRIVATE KEY|^\s*\{|bearer |eyJ", re.IGNORECASE)
-_USER_INFO: Final = re.compile(r"//[^/]*@")
+_USER_INFO: Final = re.compile(r"^(\w+://)?.*@", re.DOTALL)
+"""Also of an address without its scheme, and with a slash in the password: neither is an address to ``urlsplit``."""
 
 
 class Given(NamedTuple):
@@ -53,7 +54,8 @@ def shown(name: str, value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     if _SECRET_VALUE.search(text):
         return HIDDEN
-    text = _USER_INFO.sub(f"//{HIDDEN}@", text[:_LONGEST]) + ("…" if len(text) > _LONGEST else "")
+    text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
+    text = text[:_LONGEST] + ("…" if len(text) > _LONGEST else "")
     return json.dumps(text, ensure_ascii=False) if isinstance(value, str) else text
 
 

@@ -28,7 +28,12 @@ def test_settings_can_be_printed(tmp_path: Path) -> None:
             "http": {"token_file": "token"},
         },
         tmp_path,
-        {"UNPUSH__AVRO__REGISTRY_PASSWORD": HUSH, "UNPUSH__KAFKA__PROPERTIES__SSL_KEY_PASSWORD": HUSH},
+        {
+            "UNPUSH__AVRO__REGISTRY_PASSWORD": HUSH,
+            "UNPUSH__KAFKA__PROPERTIES__SSL_KEY_PASSWORD": HUSH,
+            "UNPUSH__PUSH_KIT__PROXY_USER": "user",
+            "UNPUSH__PUSH_KIT__PROXY_PASSWORD": HUSH,
+        },
     )
     assert HUSH not in f"{settings} {asdict(settings)}"
     assert settings.avro.registry_password == Secret(HUSH)
@@ -44,6 +49,12 @@ def test_settings_can_be_printed(tmp_path: Path) -> None:
         {"avro": {"registry_password": HUSH}},
         {"avro": {"registry_url": f"http://user:{HUSH}@registry:8081"}},
         {"push_kit": {"url": f"https://user:{HUSH}@host"}},
+        {"push_kit": {"proxy": f"http://user:{HUSH}@proxy:3128"}},
+        {"push_kit": {"proxy": f"user:{HUSH}@proxy:3128"}},
+        {"push_kit": {"proxy": f"http://user:a/{HUSH}@proxy:3128"}},
+        {"push_kit": {"proxy": f"http://user:{HUSH}{'x' * 80}@proxy:3128"}},
+        {"push_kit": {"proxi": f"http://user:{HUSH}@proxy:3128"}},
+        {"push_kit": {"proxy_password": HUSH}},
         {"push_kit": {"private_key": HUSH}},
         {"push_kit": {"timeout": f"-----BEGIN PRIVATE KEY-----{HUSH}"}},
         {"push_kit": {"key_file": f'{{"private_key": "{HUSH}"}}\n'}},
@@ -67,7 +78,29 @@ def test_a_wrong_variable_with_a_secret_does_not_show_it(name: str) -> None:
     assert f"UNPUSH__{name}" in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["registry_user", "registry_password"])
-def test_the_registrys_credentials_do_not_belong_in_the_file(key: str) -> None:
-    with pytest.raises(SettingsError, match=f"set UNPUSH__AVRO__{key.upper()} in the environment"):
-        settings_of({"avro": {key: HUSH}}, Path(), {})
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("avro", "registry_user"),
+        ("avro", "registry_password"),
+        ("push_kit", "proxy_user"),
+        ("push_kit", "proxy_password"),
+    ],
+)
+def test_credentials_do_not_belong_in_the_file(section: str, key: str) -> None:
+    with pytest.raises(SettingsError, match=f"set UNPUSH__{section.upper()}__{key.upper()} in the environment"):
+        settings_of({section: {key: HUSH}}, Path(), {})
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"PASSWORD": HUSH}, "push_kit.proxy_user"),
+        ({"USER": f"user:{HUSH}", "PASSWORD": "x"}, "colon"),
+    ],
+)
+def test_a_proxys_credentials_that_make_no_sense_are_refused(given: dict[str, str], names: str) -> None:
+    environ = {f"UNPUSH__PUSH_KIT__PROXY_{name}": value for name, value in given.items()}
+    with pytest.raises(SettingsError, match=names) as caught:
+        settings_of({"push_kit": {"proxy": "http://proxy:3128"}}, Path(), environ)
+    assert HUSH not in str(caught.value)
