@@ -70,6 +70,8 @@ class Desk:
         self._plans = Plans()
         self._absent = Absent(not_found_after_s)
         self._meet_again_s = NEVER_S
+        self.rested: Callable[[Condemned], None] = lambda _: None
+        """Told of a message of which nothing is left to do for what acts; what is held of it may still be to come."""
 
     # --- shards come and go
 
@@ -422,8 +424,10 @@ class Desk:
                 self._plans.park(app, it)
         elif it.standing and it.counted and not it.found:
             self._absent.wait(it)
-        elif not kept:
-            self.docket.close(it)
+        else:
+            self.rested(it)
+            if not kept:
+                self.docket.close(it)
 
     def _say_withdrawn(self, it: Condemned) -> None:
         for violation in it.violations.values():

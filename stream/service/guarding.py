@@ -189,7 +189,7 @@ class Guarding:
         for violation in news:
             why = it.holding.held[violation.violation_id].why if it.holds(violation) else None
             if why is not None:
-                _tell(violation, why)
+                _tell(it, violation, why)
                 yield violation, str(why)
 
     def keeps(self, it: Condemned) -> bool:
@@ -278,12 +278,10 @@ def _restored(shard: Shard) -> bool:
     return shard.read_back_ms.get(Topic.SENDS) == EVERYTHING
 
 
-def _tell(violation: Violation, why: Hold) -> None:
+def _tell(it: Condemned, violation: Violation, why: Hold) -> None:
     log.warning(
         "held",
-        violation_id=violation.violation_id,
-        message_id=violation.message_id,
-        severity=violation.severity.name,
+        **it.named(violation),
         devices=why.places,
         allowed=why.allowed,
         client_id=why.app,

@@ -26,6 +26,7 @@ from stream.state.keys import Stamp
 from stream.state.shard import Shard
 from stream.state.store import Put
 from stream.wire.wire import Wire
+from stream.work.condemned import Condemned
 from stream.work.packing import Parcel
 
 POLL_S: Final = 0.002
@@ -49,12 +50,13 @@ log = structlog.get_logger(__name__)
 
 
 class Written(NamedTuple):
-    """A result that is to be delivered for a shard; ``parcel`` None: it covers no places."""
+    """A result that is to be delivered for a shard; ``parcel`` None: it covers no places. ``owner``: its message."""
 
     shard: Shard
     result: RevokeResult
     parcel: Parcel | None
     trace: tuple[tuple[str, bytes], ...]
+    owner: Condemned | None = None
 
 
 class Letter(NamedTuple):

@@ -63,7 +63,7 @@ class Settling:
             ending = ending._replace(outcome=Outcome.DRY_RUN, detail=would)
         totals = it.totals(parcel.violation.violation_id, self.all_read(shard))
         result = result_of(parcel, ending, totals, self._clock.now_ms(), self._dry)
-        self._outbox.write(Written(shard, result, parcel, parcel.violation.trace))
+        self._outbox.write(Written(shard, result, parcel, parcel.violation.trace, it))
 
     def _buried(self, parcel: Parcel, ending: Ending) -> None:
         if self._desk.wants(parcel):  # else it was withdrawn meanwhile
@@ -88,7 +88,7 @@ class Settling:
         if self._dry:
             outcome, detail = Outcome.DRY_RUN, f"would be {outcome.value}" + (f": {detail}" if detail else "")
         result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
-        self._outbox.write(Written(shard, result, None, violation.trace))
+        self._outbox.write(Written(shard, result, None, violation.trace, it))
 
     def all_read(self, shard: Shard) -> bool:
         """Whether no send is known to be unread, or read and not yet counted by the desk."""

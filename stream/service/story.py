@@ -41,6 +41,7 @@ from stream.service.calls import Calls
 from stream.service.chores import Chores
 from stream.service.clock import Clock
 from stream.service.desk import Desk
+from stream.service.ends import Ends
 from stream.service.gateway import KeyedPushKit
 from stream.service.guarding import Guarding
 from stream.service.hearing import Hearing
@@ -114,6 +115,7 @@ class Service:
             self._sends_are_unread,
             dry=self.dry,
         )
+        Ends(self.clock).listen(self.desk, self.settling)
         self._wire_readers(retention_ms, bucket_ms)
 
     def _wire_results(self) -> None:

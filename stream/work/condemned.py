@@ -15,6 +15,7 @@ from stream.work.cover import Span, without
 from stream.work.holding import Holding
 from stream.work.judgement import NOTHING, Judgement, Violation
 from stream.work.packing import Packer, Parcel
+from stream.work.tally import Tally
 
 RESULTS_SLACK_MS: Final = 5 * 60_000
 """Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors
@@ -133,6 +134,7 @@ class Condemned:
         "shard",
         "since_ms",
         "standing",
+        "tallies",
         "under_way",
         "waits_for",
         "walk",
@@ -185,9 +187,21 @@ class Condemned:
         self.walk: Walk | None = None
         """The last pass, or the one that is running."""
         self.packer = Packer()
+        self.tallies: dict[str, Tally] | None = None
+        """Of each violation, what was settled since its end was said; None: nothing, or nobody is told."""
 
     def __repr__(self) -> str:
         return f"Condemned({self.message_id!r}, shard {self.shard}, {self.severity.name})"
+
+    def named(self, violation: Violation) -> dict[str, str | int]:
+        """What each line of the log about one of its violations is found by: ids, and where its first event stands."""
+        return {
+            "violation_id": violation.violation_id,
+            "message_id": violation.message_id,
+            "partition": self.shard,
+            "offset": violation.first_offset,
+            "severity": violation.severity.name,
+        }
 
     # --- its violations
 
