@@ -69,6 +69,18 @@ METRICS: Final = (
         "Of the calls not yet ended, in lanes, retries and flight: how long the oldest could have been made; 0: none.",
         ("severity",),
     ),
+    Meaning(
+        "unpush_waiting_devices",
+        "gauge",
+        "Distinct tokens of those calls. What is not planned yet, as most of a campaign, or is held, is not in it.",
+        ("severity",),
+    ),
+    Meaning(
+        "unpush_waiting_exposure_device_seconds",
+        "gauge",
+        "Of these devices: for how long all of them together have shown by now what they should not.",
+        ("severity",),
+    ),
     Meaning("unpush_retries_waiting", "gauge", "Calls that wait to be tried again."),
     Meaning("unpush_app_waits", "gauge", "1 for an app that makes no ordinary call; /api/status says why.", ("app",)),
     Meaning("unpush_app_devices_per_second_limit", "gauge", "This instance's share of its limit; 0: none.", ("app",)),

@@ -28,6 +28,7 @@ from stream.work.apps import App, most_of_one_app
 from stream.work.budget import Retries
 from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
+from stream.work.exposure import Exposure
 from stream.work.gate import Gate
 from stream.work.lanes import Lanes
 from stream.work.packing import Parcel, apart, cut, split
@@ -80,6 +81,8 @@ class Calls:
         self.in_flight: set[Parcel] = set()
         self.share = 1.0
         """The part of all shards that this instance owns; limits are shared out by it."""
+        self.exposure = Exposure()
+        """Of what waits for its call to end."""
         self._share_since_s = clock.monotonic_s()
         self._settings = settings
         self._gateway = gateway
@@ -108,6 +111,7 @@ class Calls:
     def call(self, parcel: Parcel, severity: Severity) -> None:
         """Let a parcel wait for its call."""
         self._crowd.came(parcel.client_id or "", severity, len(parcel.tokens))
+        self.exposure.came(parcel, severity)
         self._lanes.put(parcel, severity)
         self._severities[parcel] = severity
         self._wake_one()
@@ -176,13 +180,17 @@ class Calls:
             app, tokens = parcel.client_id or "", len(parcel.tokens)
             self._crowd.went(app, self._severities[parcel], tokens)
             self._crowd.came(app, severity, tokens)
+            self.exposure.went(parcel, self._severities[parcel])
+            self.exposure.came(parcel, severity)
             self._severities[parcel] = severity
         self._retries.reorder()
         for parcel in self._lanes.remove(chosen):
             self._lanes.put(parcel, severity)
 
     def _leave(self, parcel: Parcel) -> None:
-        self._crowd.went(parcel.client_id or "", self._severities.pop(parcel), len(parcel.tokens))
+        severity = self._severities.pop(parcel)
+        self._crowd.went(parcel.client_id or "", severity, len(parcel.tokens))
+        self.exposure.went(parcel, severity)
 
     # --- what the desk asks
 

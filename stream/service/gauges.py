@@ -180,6 +180,7 @@ class Gauges:
             "unpush_calls_in_flight": {(): len(service.calls.in_flight)},
             "unpush_lane_depth": {(name,): depth for name, depth in self._lanes().items()},
             "unpush_oldest_call_age_seconds": self._oldest_s(),
+            **self._figures_of_exposure(),
             "unpush_retries_waiting": {(): self._retries()},
             "unpush_held_violations": {(name,): n for name, n in service.desk.guarding.violations.items()},
             "unpush_held_devices": {(name,): n for name, n in service.desk.guarding.devices.items()},
@@ -188,6 +189,15 @@ class Gauges:
             "unpush_app_waits": {(name,): float(app.waits_for is not None) for name, app in apps.items()},
             "unpush_app_devices_per_second_limit": {(name,): app.bucket.devices_per_s for name, app in apps.items()},
             **self._figures_of_learning(),
+        }
+
+    def _figures_of_exposure(self) -> Figures:
+        exposure, now_ms = self._service.calls.exposure, self._service.clock.now_ms()
+        return {
+            "unpush_waiting_devices": {(each.name,): devices for each, devices in exposure.devices.items()},
+            "unpush_waiting_exposure_device_seconds": {
+                (each.name,): device_s for each, device_s in exposure.device_s(now_ms).items()
+            },
         }
 
     def _figures_of_learning(self) -> Figures:

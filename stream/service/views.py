@@ -76,8 +76,7 @@ class Views:
     def _settled(self, written: Written) -> None:
         result, parcel, took_s = written.result, written.parcel, None
         if parcel is not None and result.tokens_revoked:
-            since_ms = max(parcel.newest_ms, parcel.violation.again_ms)
-            took_s = max(0.0, (result.completed_at_ms - since_ms) / 1000)  # clocks that differ
+            took_s = max(0.0, (result.completed_at_ms - parcel.since_ms) / 1000)  # clocks that differ
             self._metrics.revoked(result.severity, took_s, result.tokens_revoked)
         self._lately.settled(result, took_s)
 

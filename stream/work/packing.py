@@ -83,6 +83,11 @@ class Parcel:
     """The condemned message it belongs to, as long as it is under way here."""
 
     @property
+    def since_ms(self) -> int:
+        """Since when its devices could have been revoked, or are to be tried again."""
+        return max(self.newest_ms, self.violation.again_ms)
+
+    @property
     def late(self) -> bool:
         """Whether any of its sends came after the violation."""
         return bool(self.late_sends) and any(part.offset in self.late_sends for part in self.parts)

@@ -125,6 +125,13 @@ def board() -> list[str | Line]:
                    ("max(unpush_gateway_silent{S})", "nobody is answered")]),
         ]),
         Line(8, [
+            Graph("Devices that wait", "Distinct tokens of the calls that are planned and have not ended.",
+                  [("sum by (severity) (unpush_waiting_devices{S})", "{{severity}}")], stacked=True),
+            Graph("Exposure so far of devices that wait",
+                  "Device-seconds until now; what is revoked leaves it, and has its part in Exposure.",
+                  [("sum by (severity) (unpush_waiting_exposure_device_seconds{S})", "{{severity}}")], stacked=True),
+        ]),
+        Line(8, [
             Graph("Held by the guard",
                   "Violations that wait for a person's word, and messages that the guard cannot count yet.",
                   [("sum by (app) (unpush_held_violations{S})", "{{app}}"),

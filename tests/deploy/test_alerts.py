@@ -163,6 +163,8 @@ def test_every_reason_to_be_woken_has_a_metric_that_an_alert_looks_at() -> None:
         "unpush_calls_in_flight",
         "unpush_lane_depth",
         "unpush_retries_waiting",
+        "unpush_waiting_devices",  # the oldest call's age is what an alert is about
+        "unpush_waiting_exposure_device_seconds",
         "unpush_calls_in_flight_bound",
         "unpush_app_breaker",
         "unpush_app_devices_per_second_limit",

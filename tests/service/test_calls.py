@@ -753,3 +753,38 @@ async def test_what_is_already_planned_is_not_asked_for_either(office: Office) -
     assert office.called == [[b"bad", b"a"], [b"b"]]
     assert office.outcomes == [Outcome.PARTIALLY_REVOKED, Outcome.FAILED, Outcome.REVOKED]
     assert office.calls.waiting == 0
+
+
+# --- what is still on screens
+
+
+async def test_what_waits_is_counted_in_devices_and_in_how_long_each_has_waited_by_now(
+    office: Office, clock: TurnedClock
+) -> None:
+    """From the later of both records' times; what ends, is cut, lifted, taken back or tried again stays right."""
+    exposure, none = office.calls.exposure, dict.fromkeys(Severity, 0)
+    office.may_answer.clear()
+    office.put(some("a", "b", time_ms=990_000), some("c", time_ms=995_000))  # it is 1,000 s past
+    office.put(some("d", "e", "f", "g", time_ms=999_000), severity=Severity.LOW)
+    await office.turn()
+    assert exposure.devices == none | {Severity.MEDIUM: 3, Severity.LOW: 4}
+    assert exposure.device_s(clock.now_ms()) == none | {Severity.MEDIUM: 25.0, Severity.LOW: 4.0}
+    office.calls.lift(lambda each: b"c" in each.tokens, Severity.CRITICAL)
+    office.answer = lambda each: Reply(Verdict.SPLIT, 400) if len(each.tokens) == 4 else BUSY
+    office.may_answer.set()
+    await office.turn()
+    assert exposure.devices == none | {Severity.MEDIUM: 2, Severity.CRITICAL: 1, Severity.LOW: 4}
+    assert exposure.device_s(clock.now_ms() + 1_000)[Severity.CRITICAL] == 6.0
+    office.calls.take_back(lambda each: b"a" in each.tokens)
+    office.answer = lambda each: REVOKED
+    await office.turn(600, 5.0)
+    assert (exposure.devices, exposure.device_s(clock.now_ms())) == (none, none)
+
+
+async def test_what_is_tried_again_for_a_new_word_has_waited_since_then(office: Office, clock: TurnedClock) -> None:
+    """As the time to revoke has it; and a clock that is ahead of ours takes nothing away."""
+    office.may_answer.clear()
+    again = violation(time_ms=500)._replace(again_ms=998_000)
+    office.put(parcel([b"a"], finding=again))
+    assert office.calls.exposure.device_s(clock.now_ms())[Severity.MEDIUM] == 2.0
+    assert office.calls.exposure.device_s(1)[Severity.MEDIUM] == 0
