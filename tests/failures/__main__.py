@@ -6,7 +6,7 @@ schedule again where ``--seconds`` and ``--brokers`` are the same. Not promised:
 it is interrupted: what is being played is played to its end, so that it leaves no process behind.
 
 ``--at-once N`` plays N schedules side by side, each on a Kafka of its own: sooner done, and the noise of the others is
-one more thing to bear.
+one more thing to bear. ``--minutes N`` begins no schedule after so long, however many seeds are left.
 
 ``--break NAME`` spoils the code on purpose (``tests.failures.breaks``) and plays the short schedule that must show it,
 or the seeds that are given: exit 0 only if there was a breach. ``--each`` plays every fault by itself and reports how
@@ -16,11 +16,13 @@ long work waited for it.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -61,6 +63,7 @@ class Stand(NamedTuple):
 
 def _played(args: argparse.Namespace) -> Iterator[Verdict]:
     """In the order of their seeds."""
+    until_s = time.monotonic() + 60 * args.minutes
     free: SimpleQueue[Stand] = SimpleQueue()
     with ExitStack() as stack:
         for _ in range(args.at_once):
@@ -68,13 +71,13 @@ def _played(args: argparse.Namespace) -> Iterator[Verdict]:
             free.put(Stand(stack.enter_context(ApacheKafka(args.brokers)), keys))
         pool = ThreadPoolExecutor(args.at_once)
         stack.callback(pool.shutdown, cancel_futures=True)
-        yield from pool.map(lambda plan: _on_one_of(free, plan), _plans(args))
+        yield from filter(None, pool.map(lambda plan: _on_one_of(free, plan, until_s), _plans(args)))
 
 
-def _on_one_of(free: SimpleQueue[Stand], plan: Plan) -> Verdict:
+def _on_one_of(free: SimpleQueue[Stand], plan: Plan, until_s: float) -> Verdict | None:
     stand = free.get()
     try:
-        return _one(plan, stand)
+        return _one(plan, stand) if time.monotonic() < until_s else None
     finally:
         free.put(stand)
 
@@ -120,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=_range(float), default=(10, 30), metavar="FROM-TO", help="default 10-30")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka's nodes; 3: replication 3")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="so many schedules side by side; default 1")
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="N", help="begin no schedule after so long")
     parser.add_argument("--report", type=Path, required=True, metavar="FILE", help="written as FILE.md and FILE.json")
     parser.add_argument("--each", action="store_true", help="each fault alone, settings as shipped")
     parser.add_argument("--break", dest="spoiled", choices=SCHEDULES, help="what is spoiled on purpose")
