@@ -7,9 +7,9 @@ machine that others use; the table shows least and most beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rich.table import Table
 
@@ -126,8 +126,15 @@ def as_json(figure: Figure) -> dict[str, object]:
         "median": figure.median,
         "samples": figure.samples,
         "aim": figure.aim and figure.aim.text(),
+        "bound": figure.aim and figure.aim.bound,
         "met": figure.met,
     }
+
+
+def from_json(kept: Mapping[str, Any]) -> Figure:
+    """What ``as_json`` was made of."""
+    aim = Aim(kept["bound"], least=kept["aim"].startswith("≥")) if kept["aim"] else None
+    return Figure(kept["part"], kept["what"], kept["unit"], tuple(kept["samples"]), aim)
 
 
 def _verdict(figure: Figure) -> str:

@@ -31,6 +31,13 @@ class Call(NamedTuple):
     notify_id: int
     tokens: int
     app: str = CLIENT_ID
+    status: int = 200
+    """The HTTP status answered; 0: cut, or left hanging."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it revoked what it named."""
+        return self.status == 200
 
 
 class Gateway(NamedTuple):
@@ -68,7 +75,9 @@ class Gateway(NamedTuple):
         wrong = [call for call in calls if call["status"] != 200 and not refused]
         if wrong:
             raise StartError(f"the simulator refused {len(wrong)} calls, the first with {wrong[0]['code']}")
-        return [Call(call["wallNs"], call["notifyId"], call["tokens"], call["clientId"]) for call in calls]
+        return [
+            Call(call["wallNs"], call["notifyId"], call["tokens"], call["clientId"], call["status"]) for call in calls
+        ]
 
     def calls_of(self, devices: int) -> list[Call]:
         """Waits until so many devices were revoked. Raises StartError where nothing new comes for long."""

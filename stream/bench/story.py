@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +11,7 @@ from typing import Final
 
 from stream.bench import calling, holding, losing, storing, waiting
 from stream.bench.figures import Figure, as_json
+from stream.bench.machine import machine
 from stream.bench.plot import waits_plot
 from stream.bench.progress import say
 from stream.bench.sizes import Sizes
@@ -46,7 +45,7 @@ class Report:
 
 def measured(sizes: Sizes, parts: Iterable[str]) -> Report:
     """Runs the parts; one that cannot be measured costs no other. Raises StartError where Kafka does not start."""
-    report = Report(sizes, _machine(), time.time())
+    report = Report(sizes, machine(), time.time())
     say("starting Apache Kafka")
     with town() as where:
         for part in parts:
@@ -85,14 +84,4 @@ def _content(report: Report) -> dict[str, object]:
         "failures": report.failures,
         "figures": [as_json(figure) for figure in report.figures],
         "waitsMs": {during: [round(wait_ms, 3) for wait_ms in waits] for during, waits in report.waits.items()},
-    }
-
-
-def _machine() -> dict[str, object]:
-    """``loadBefore`` tells whether others were at work: the one-minute load average before the start."""
-    return {
-        "cores": os.cpu_count(),
-        "python": sys.version.split()[0],
-        "system": sys.platform,
-        "loadBefore": round(os.getloadavg()[0], 2),
     }

@@ -94,6 +94,17 @@ class Place(NamedTuple):
         """As if the disk had been lost; only while no service runs."""
         shutil.rmtree(self.folder / "state")
 
+    def beside(self, name: str) -> Place:
+        """The same place for another instance: of the same group, with a store and a port of its own."""
+        folder, port = self.folder / name, _free_port()
+        folder.mkdir()
+        other = self._replace(folder=folder, http_port=port)
+        listens = 'listen = "127.0.0.1:{}"'
+        other.settings.write_text(
+            self.settings.read_text().replace(listens.format(self.http_port), listens.format(port))
+        )
+        return other
+
     @contextlib.contextmanager
     def service(self) -> Iterator[Service]:
         """``unpush run``, just started; stopped when this is left, and its store stays."""

@@ -15,14 +15,16 @@ from typing import Final
 
 from rich.console import Console
 
-from stream.bench.figures import markdown, table
+from stream.bench.figures import table
+from stream.bench.points import kept
 from stream.bench.points import story as points
 from stream.bench.points.stage import SMALLEST
 from stream.bench.points.stage import Sizes as PointSizes
 from stream.bench.points.story import POINTS
 from stream.bench.sizes import FULL, QUICK, Sizes
-from stream.bench.story import PARTS, kept, measured
-from stream.model import SettingsError, StartError
+from stream.bench.story import PARTS, measured
+from stream.bench.story import kept as keep_parts
+from stream.model import SettingsError
 
 HELP: Final = "our own benchmark on a real Apache Kafka, as ratios to limits measured in the same run (extra: kafka)"
 
@@ -50,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="some of " + "; ".join(f"{name} ({point.about})" for name, point in POINTS.items()),
     )
-    calls.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there too")
+    calls.add_argument("--json", type=Path, metavar="FILE", help="keep all samples there")
+    calls.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the table there too; into a document that has its marks"
+    )
     for field in fields(PointSizes):
         calls.add_argument(f"--{field.name.replace('_', '-')}", type=_positive, metavar="N")
     parser.add_argument("--quick", action="store_true", help="each part in small: shows that it runs, not how fast")
@@ -73,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     if args.calls:
         return _calls(args)
     report = measured(_sizes(args), _chosen("--only", args.only, PARTS, "parts"))
-    paths = kept(report, args.out)
+    paths = keep_parts(report, args.out)
     console = Console()
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
@@ -94,19 +99,13 @@ def _calls(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     sizes = replace(SMALLEST if args.quick else PointSizes(), **given)
     found = points.measured(sizes, _chosen("--points", args.points, POINTS, "points"))
-    table = markdown(found.figures)
-    print(table, end="")
+    run = kept.content(found)
+    print(kept.shown(run), end="")
+    if args.json is not None:
+        kept.keep(run, args.json)
     if args.markdown is not None:
-        _write(args.markdown, table)
+        kept.show(run, args.markdown)
     return 1 if found.failures else 0
-
-
-def _write(path: Path, text: str) -> None:
-    """Raises StartError where that fails."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise StartError(f"the table cannot be written to {path}: {error.strerror}") from None
 
 
 def _chosen(flag: str, said: str, known: Mapping[str, object], what: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from stream.bench.town import Place
-from stream.model import RevokeResult, StartError
+from stream.model import Outcome, RevokeResult, StartError
 from stream.wire.wire import Wire
 
 _BATCH: Final = 500
@@ -52,6 +52,14 @@ def rejected(place: Place, violation_id: str) -> set[str]:
     """The tokens that results name as refused for good."""
     of_it = (result for result in _results(place) if result.violation_id == violation_id)
     return {refused.token for result in of_it for refused in result.rejected_tokens}
+
+
+def said_ms(place: Place, violation_id: str, outcome: Outcome) -> int:
+    """When it first had a result of that outcome (wall clock). Raises StartError where it has none."""
+    ends = (each for each in _results(place) if each.violation_id == violation_id and each.outcome is outcome)
+    if (first := next(ends, None)) is None:
+        raise StartError(f"{violation_id} has no result {outcome.value}")
+    return first.completed_at_ms
 
 
 def _by_outcome(results: Iterable[RevokeResult]) -> dict[str, int]:

@@ -43,9 +43,33 @@ class Sizes:
     """(1) findings that are timed."""
     rate_s: int = 20
     """(2) how long a set device rate is watched."""
+    shared_s: int = 20
+    """(2) how long it is watched with two instances, then with three, then with the two that are left."""
+    quota_s: int = 30
+    """(3) how long a quota may be learned, and then is watched."""
+    outage_s: int = 60
+    """(4) without an answer."""
+    outage_findings: int = 10_000
+    """(4) of one token each, due meanwhile."""
+    held_tokens: int = 100_000
+    """(7) of a campaign that the guard holds."""
+    sampled_sends: int = 300_000
+    """(10) read in bulk."""
 
 
-SMALLEST: Final = Sizes(100_000, 40_000, 600, 5, 5)
+SMALLEST: Final = Sizes(
+    campaign_tokens=100_000,
+    backlog_tokens=40_000,
+    backlog_findings=600,
+    urgent=5,
+    rate_s=5,
+    shared_s=5,
+    quota_s=10,
+    outage_s=12,
+    outage_findings=600,
+    held_tokens=20_000,
+    sampled_sends=100_000,
+)
 """Shows that all of it runs, not how well."""
 
 
