@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Final
 
 from stream.bench.figures import Figure, Rounds, at_least, at_most, percentile
 from stream.bench.points.covered import covered, said_ms
-from stream.bench.points.stage import BOTH, LARGE, Sizes, Stage, until
+from stream.bench.points.stage import BOTH, LARGE, SMALL, Sizes, Stage, until
 from stream.bench.progress import say
 from stream.bench.service import Service
 from stream.bench.town import Place, Town, Wish
@@ -21,7 +22,13 @@ from stream.model import Outcome, Severity, Status
 _CAMPAIGN: Final = 1
 _OTHERS: Final = 1_000
 _PER_S: Final = 10
+Kind = tuple[str, Severity]
+"""App and severity."""
+_BEHIND: Final = (LARGE, Severity.LOW)
+"""In one lane an app's findings go by age: until the campaign is counted these wait."""
+_KINDS: Final[tuple[Kind, ...]] = ((SMALL, Severity.LOW), (LARGE, Severity.CRITICAL), _BEHIND)
 _SOON: Final = at_most(200)
+_AT_MOST: Final = at_most(1_000)
 _NEVER: Final = at_most(0)
 _TOKENS: Final = 500
 _ALLOWED, _ADMITTED, _HELD, _LATER = 5_000, 10, 10, 5
@@ -62,28 +69,38 @@ def _one_violation(at: Stage, sizes: Sizes, found: Rounds) -> None:
 def _stored(at: Stage, sizes: Sizes) -> None:
     say(f"(7) a campaign of {sizes.held_tokens:,} sends of one token, a tenth is allowed")
     at.campaign(_CAMPAIGN, sizes.held_tokens)
-    for number in range(_OTHERS, _OTHERS + sizes.urgent):
-        at.send(number, app=BOTH[number % 2])
-    at.stored(sizes.held_tokens + sizes.urgent)
+    for number, (app, _) in _others_of(sizes):
+        at.send(number, app=app)
+    at.stored(sizes.held_tokens + len(_KINDS) * sizes.urgent)
+
+
+def _others_of(sizes: Sizes) -> Iterator[tuple[int, Kind]]:
+    """Their numbers, the kinds in turn."""
+    numbers = range(_OTHERS, _OTHERS + len(_KINDS) * sizes.urgent)
+    yield from zip(numbers, cycle(_KINDS), strict=False)
 
 
 def _others(at: Stage, sizes: Sizes, found: Rounds) -> None:
-    """Findings that come while the campaign is counted and held, of its app and of another."""
+    """Findings that come while the campaign is counted and held. Of its own app and lane it goes first: it is older."""
     found_ns = {}
-    for number in range(_OTHERS, _OTHERS + sizes.urgent):
-        found_ns[number] = at.find(number, Severity.LOW)
-        time.sleep(1 / _PER_S)
+    for number, (_, severity) in _others_of(sizes):
+        found_ns[number] = at.find(number, severity)
+        time.sleep(1 / _PER_S / len(_KINDS))
     called_ns = at.called_ns(found_ns)
-    waited_ms = [(called_ns[number] - at_ns) / 1e6 for number, at_ns in found_ns.items()]
-    found.add("LOW findings of one token meanwhile, called after: p50", "ms", percentile(waited_ms, 0.5), _SOON)
-    found.add("… longest", "ms", max(waited_ms), at_most(1_000))
+    for kind in _KINDS:
+        whose = f"{kind[1].name} of {'its' if kind[0] == LARGE else 'another'} app meanwhile"
+        waited_ms = [(called_ns[number] - found_ns[number]) / 1e6 for number, its in _others_of(sizes) if its == kind]
+        aims = (None, None) if kind == _BEHIND else (_SOON, _AT_MOST)
+        p50 = found.add(f"{whose}, called after: p50", "ms", percentile(waited_ms, 0.5), aims[0])
+        most = found.add(f"{whose}, called after: longest", "ms", max(waited_ms), aims[1])
+        say(f"(7) {whose}: p50 {p50:.0f} ms, longest {most:.0f} ms")
 
 
 def _approved(at: Stage, found: Rounds) -> float:
     approved_ns = at.find(_CAMPAIGN, Severity.LOW, status=Status.APPROVED)
     first_ms = (at.called_ns({_CAMPAIGN})[_CAMPAIGN] - approved_ns) / 1e6
     at.settled(_CAMPAIGN)
-    return found.add("approved, its first call after", "ms", first_ms, at_most(1_000))
+    return found.add("approved, its first call after", "ms", first_ms, _AT_MOST)
 
 
 # --- an hour that is used up
