@@ -21,6 +21,8 @@ FAILS_AGAIN_AFTER: Final = 6
 """… and while it opens the way again."""
 SILENT_AFTER: Final = 32
 """Failures in a row of all apps together: then nobody gets an answer, and one failure opens an app's breaker."""
+SUSPECTS_AFTER: Final = 8
+"""… and so many: then calls leave one after another, as in silence, until one of them is answered."""
 PROBE_FIRST_S: Final = 0.6
 """At most two calls a second of one app, whatever window one looks at."""
 PROBE_LONGEST_S: Final = 5.0
@@ -52,7 +54,7 @@ def probe_wait_s(attempt: int, share: float, random: Random) -> float:
 class Breaker:
     """One app's."""
 
-    __slots__ = ("_answered_s", "_in_a_row", "_probes", "_since_s", "probe_at_s", "room", "state")
+    __slots__ = ("_answered_s", "_probes", "_since_s", "in_a_row", "probe_at_s", "room", "state")
 
     def __init__(self) -> None:
         self.state = State.CLOSED
@@ -60,7 +62,8 @@ class Breaker:
         """No call leaves before, while it is open."""
         self.room = 0
         """Calls under way that there is room for while the way opens."""
-        self._in_a_row = 0
+        self.in_a_row = 0
+        """Failures since the last answer, of calls that left after it."""
         self._probes = 0
         self._since_s = self._answered_s = float("-inf")
 
@@ -69,10 +72,13 @@ class Breaker:
         """Since when it is in this state."""
         return self._since_s
 
-    def admits(self, in_flight: int) -> bool:
-        """Whether there is room for one more beside so many of this app."""
+    def admits(self, in_flight: int, patience: int) -> bool:
+        """Whether there is room for one more beside so many of this app; ``patience``: so many failures in a row open
+        it."""
         if self.state is State.CLOSED:
-            return True
+            # One has failed, and what is under way is enough to tell how the app fares: that is waited for. Else each
+            # of fifty calls that time out at once would send another after it, until enough of them had.
+            return not (self.in_a_row and in_flight) or self.in_a_row + in_flight < patience
         return in_flight < (1 if self.state is State.OPEN else self.room)
 
     def leaves(self, now_s: float, share: float, random: Random) -> None:
@@ -85,9 +91,9 @@ class Breaker:
         if self.state is State.OPEN or left_s < self._answered_s:
             # Open already; or it left before another was answered: some fail, but the app does get somewhere.
             return False
-        self._in_a_row += 1
+        self.in_a_row += 1
         self.room = max(1, self.room // 2)
-        if self._in_a_row < (patience if self.state is State.CLOSED else min(patience, FAILS_AGAIN_AFTER)):
+        if self.in_a_row < (patience if self.state is State.CLOSED else min(patience, FAILS_AGAIN_AFTER)):
             # Single failures happen: those calls are tried again, and the app goes on.
             return False
         self._turn(State.OPEN, now_s)
@@ -96,7 +102,7 @@ class Breaker:
 
     def answered(self, now_s: float) -> bool:
         """A call was answered. True where that ends its being open."""
-        self._in_a_row, self._answered_s = 0, now_s
+        self.in_a_row, self._answered_s = 0, now_s
         if self.state is State.OPEN:
             # The gateway is there again for this app; but all that waits at once might be too much for it.
             self._turn(State.OPENING, now_s)
@@ -109,7 +115,7 @@ class Breaker:
         return False
 
     def _turn(self, state: State, now_s: float) -> None:
-        self.state, self._since_s, self._in_a_row = state, now_s, 0
+        self.state, self._since_s, self.in_a_row = state, now_s, 0
 
     def not_before(self, at_s: float) -> None:
         """What the gateway asked for (Retry-After) counts for probes too."""
@@ -123,10 +129,11 @@ class Breaker:
 class Silence:
     """Whether anybody gets an answer, and how few calls leave while nobody does."""
 
-    __slots__ = ("_answered_s", "_bucket", "_in_a_row", "since_s")
+    __slots__ = ("_answered_s", "_bucket", "in_a_row", "since_s")
 
     def __init__(self, now_s: float) -> None:
-        self._in_a_row = 0
+        self.in_a_row = 0
+        """Failures since anybody was answered, of calls that left after it."""
         self._answered_s = float("-inf")
         self._bucket = DeviceBucket(IN_ALL_PER_S, now_s)
         self.since_s: float | None = None
@@ -136,18 +143,24 @@ class Silence:
         """This instance's part of all calls."""
         self._bucket.set_rate(IN_ALL_PER_S * max(share, 0.01), now_s)
 
+    @property
+    def suspected(self) -> bool:
+        """Whether so many calls failed in a row that it may have begun: few leave."""
+        return self.in_a_row >= SUSPECTS_AFTER
+
     def wait_s(self, now_s: float) -> float:
         """How long until a call of anybody may leave."""
-        return 0.0 if self.since_s is None else self._bucket.wait_s(now_s)
+        return self._bucket.wait_s(now_s) if self.suspected else 0.0
 
     def leaves(self, now_s: float) -> None:
-        """A call leaves meanwhile."""
-        self._bucket.take(1, now_s)
+        """A call leaves."""
+        if self.suspected:
+            self._bucket.take(1, now_s)
 
     def failed(self, left_s: float, now_s: float) -> bool:
         """A call that left then failed. True where nobody gets an answer from now on."""
-        self._in_a_row += left_s >= self._answered_s  # else somebody was answered since it left
-        if self._in_a_row < SILENT_AFTER or self.since_s is not None:
+        self.in_a_row += left_s >= self._answered_s  # else somebody was answered since it left
+        if self.in_a_row < SILENT_AFTER or self.since_s is not None:
             return False
         self.since_s = now_s
         return True
@@ -155,5 +168,5 @@ class Silence:
     def answered(self, now_s: float) -> bool:
         """A call was answered. True where that ends it."""
         ended = self.since_s is not None
-        self.since_s, self._in_a_row, self._answered_s = None, 0, now_s
+        self.since_s, self.in_a_row, self._answered_s = None, 0, now_s
         return ended

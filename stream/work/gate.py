@@ -53,16 +53,21 @@ class Gate:
     def admits(self, app: App, now_s: float) -> bool:
         """Whether a call of this app may leave, if there is room for one at all."""
         breaker = app.breaker
-        if breaker.state is not State.CLOSED and not self._admits_beside(breaker, app.in_flight):
+        if (breaker.in_a_row or breaker.state is not State.CLOSED) and not self._admits_beside(breaker, app.in_flight):
             return False
-        if self.silence.since_s is not None and (app.in_flight or self.silence.wait_s(now_s)):
+        if self.silence.in_a_row and not self._admits_in_silence(app, now_s):
             return False
         return app.wait_s(now_s) == 0.0
 
     def _admits_beside(self, breaker: Breaker, in_flight: int) -> bool:
         if breaker.state is State.OPEN and self._probing >= max(1, int(self.bound.calls) // 2):
             return False
-        return breaker.admits(in_flight)
+        return breaker.admits(in_flight, self.patience)
+
+    def _admits_in_silence(self, app: App, now_s: float) -> bool:
+        """While nobody gets an answer, or seems not to."""
+        silence = self.silence
+        return not (silence.since_s is not None and app.in_flight) and silence.wait_s(now_s) == 0.0
 
     def wait_s(self, app: App, now_s: float) -> float | None:
         """How long until a call of this app may leave: 0 now or when one comes back, None: not by the passing of
@@ -80,7 +85,7 @@ class Gate:
         if probe:
             app.breaker.leaves(now_s, self.share, self._random)
             self._probing += 1
-        if self.silence.since_s is not None:
+        if self.silence.in_a_row:
             self.silence.leaves(now_s)
         return probe
 

@@ -52,6 +52,9 @@ class PushKit:
     broken: float = 0.0
     """The share of calls that end with a 502."""
     away: bool = False
+    hangs: bool = False
+    """Whether every call waits until it times out."""
+    timeout_s: float = TIMEOUT_S
     down: frozenset[str] = frozenset()
     """Apps whose every call is answered with 502."""
     seen: list[Seen] = field(default_factory=list)
@@ -74,8 +77,8 @@ class PushKit:
     def _answer(self, client_id: str, devices: int, now_s: float) -> tuple[Reply, float]:
         if self.away:
             return REFUSED, 0.001
-        if self.under_way > self.bears:
-            return TIMEOUT, TIMEOUT_S
+        if self.hangs or self.under_way > self.bears:
+            return TIMEOUT, self.timeout_s
         wait_s = self._latency_s()
         if client_id in self.down or self.random.random() < self.broken:
             return BROKEN, wait_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.model import Severity
-from tests.limits.playing import Run, play, until
+from tests.limits.playing import SETTINGS, Run, play, until
 
 APP, OTHER = "app", "other"
 QUOTA = 8_000.0
@@ -77,8 +77,9 @@ def overload() -> Run:
     return play(script)
 
 
-def outage(apps: int = 10, calls: int = 10_000) -> Run:
-    """From the first second on nobody is answered for a minute, and ten thousand calls come due."""
+def outage(apps: int = 10, calls: int = 10_000, *, hangs: bool = False) -> Run:
+    """From the first second on nobody is answered for a minute, and ten thousand calls come due; ``hangs``: they are
+    not refused, they time out after the default ten seconds."""
 
     async def script(run: Run) -> None:
         instance = run.instances[0]
@@ -86,12 +87,12 @@ def outage(apps: int = 10, calls: int = 10_000) -> Run:
         for name in names:
             instance.put(name, 20)
         await until(1)
-        run.push_kit.away = True
+        run.push_kit.away, run.push_kit.hangs, run.push_kit.timeout_s = not hangs, hangs, SETTINGS.timeout_s
         for name in names:
             for severity, tenths in ((Severity.LOW, 7), (Severity.MEDIUM, 2), (Severity.CRITICAL, 1)):
                 instance.put(name, calls // apps * tenths // 10, severity=severity)
         await until(61)
-        run.push_kit.away = False
+        run.push_kit.away = run.push_kit.hangs = False
         await until(80)
 
     return play(script)

@@ -86,6 +86,17 @@ def test_an_outage_is_asked_about_and_not_made_worse(apps: int) -> None:
     assert len(run.calls(1, 4)) < 64 + 16 * apps + 30
 
 
+@pytest.mark.parametrize("apps", [1, 2, 10])
+def test_calls_that_time_out_all_at_once_are_not_followed_by_as_many(apps: int) -> None:
+    """The same bounds where the gateway takes calls and never answers: what is under way is waited for."""
+    run = stories.outage(apps, hangs=True)
+    during = run.calls(3, 61)
+    assert most_in_a_second(during) <= 10
+    assert {most_in_a_second(run.calls(3, 61, app)) for app in {call.app for call in during}} <= {1, 2}
+    assert len(during) >= 5
+    assert len(run.instances[0].ended) == 10_000 + 20 * apps
+
+
 def test_after_an_outage_the_most_severe_go_first_and_soon_all_go_again_in_steps() -> None:
     """A probe that succeeds opens the way again, in steps; the most severe go first."""
     run = stories.outage(10)

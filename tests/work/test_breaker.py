@@ -7,10 +7,12 @@ from random import Random
 
 from stream.work.breaker import (
     FAILS_AGAIN_AFTER,
+    IN_ALL_PER_S,
     OPENS_AFTER,
     PROBE_FIRST_S,
     PROBE_LONGEST_S,
     SILENT_AFTER,
+    SUSPECTS_AFTER,
     WIDE,
     Breaker,
     Silence,
@@ -41,7 +43,17 @@ def test_failures_in_a_row_open_it_and_an_answer_between_begins_the_row_anew() -
     for second in range(10 * OPENS_AFTER):
         assert not breaker.failed(second, second + 0.1, OPENS_AFTER)
         assert not breaker.answered(second + 0.5)
-    assert breaker.admits(1_000)
+    assert breaker.admits(1_000, OPENS_AFTER)
+
+
+def test_after_a_failure_it_waits_for_what_is_under_way_where_that_is_enough_to_tell() -> None:
+    """Fifty that time out at once send none after them; one that fails among few changes nothing."""
+    breaker = Breaker()
+    assert not breaker.failed(1.0, 1.0, OPENS_AFTER)
+    assert (breaker.admits(OPENS_AFTER - 2, OPENS_AFTER), breaker.admits(OPENS_AFTER - 1, OPENS_AFTER)) == (True, False)
+    assert breaker.admits(0, 1), "nothing is under way that could tell"
+    breaker.answered(2.0)
+    assert breaker.admits(50, OPENS_AFTER)
 
 
 def test_calls_that_left_before_another_was_answered_do_not_open_it() -> None:
@@ -55,7 +67,7 @@ def test_calls_that_left_before_another_was_answered_do_not_open_it() -> None:
 def test_while_it_is_open_one_call_at_a_time_leaves_at_most_two_a_second_and_ever_more_seldom() -> None:
     """Probes while open."""
     breaker = opened()
-    assert (breaker.admits(0), breaker.admits(1)) == (True, False)
+    assert (breaker.admits(0, OPENS_AFTER), breaker.admits(1, OPENS_AFTER)) == (True, False)
     times = probes(breaker, 10.0, 60.0)
     gaps = [after - before for before, after in pairwise(times)]
     assert times[0] >= 10.0 + PROBE_FIRST_S
@@ -76,7 +88,10 @@ def test_an_answer_opens_the_way_in_steps() -> None:
     assert breaker.answered(20.0)
     while breaker.state is not State.CLOSED:
         room.append(breaker.room)
-        assert (breaker.admits(breaker.room - 1), breaker.admits(breaker.room)) == (True, False)
+        assert (breaker.admits(breaker.room - 1, OPENS_AFTER), breaker.admits(breaker.room, OPENS_AFTER)) == (
+            True,
+            False,
+        )
         assert not breaker.answered(20.0)
     assert room == list(range(2, WIDE))
 
@@ -116,3 +131,19 @@ def test_nobody_is_answered_when_all_fail_and_then_few_calls_leave() -> None:
     assert len(times) > 100
     assert silence.answered(21.0)
     assert silence.wait_s(21.0) == 0.0
+
+
+def test_before_silence_is_sure_few_calls_leave_until_one_is_answered() -> None:
+    """However many apps fail, and each a little: a call a moment, no more."""
+    silence = Silence(0.0)
+    for _ in range(SUSPECTS_AFTER - 1):
+        silence.failed(1.0, 1.0)
+        silence.leaves(1.0)
+        assert silence.wait_s(1.0) == 0.0
+    silence.failed(1.0, 1.0)
+    while silence.wait_s(1.0) == 0.0:
+        silence.leaves(1.0)
+    assert 0.0 < silence.wait_s(1.0) <= 1 / IN_ALL_PER_S
+    assert silence.since_s is None
+    silence.answered(1.1)
+    assert silence.wait_s(1.1) == 0.0
