@@ -99,8 +99,9 @@ def _enter(found: Rounds, calls: Sequence[Call], times: Times) -> None:
         share = found.add(f"of {PER_S:,} devices/s used {what}", "%", used(since, ended), at_least(95))
         say(f"(2) {share:.1f} % of the rate used {what}")
     found.add("a third instance has its shards after", "s", (times.joined - times.joins) / 1e9)
+    found.add("… of the rate used meanwhile", "%", used(times.joins, times.joined))
     found.add("the killed one's shards are the others' after", "s", (times.inherited - times.dies) / 1e9)
-    found.add("of the rate used meanwhile, where it has a third of the shards", "%", used(times.dies, times.inherited))
+    found.add("… of the rate used meanwhile; its part is a third", "%", used(times.dies, times.inherited))
     most = 100 * (busiest(calls) - TOKENS) / PER_S
     found.add("together, the most in any second, less one call, of the rate", "%", most, at_most(105))
     say(f"(2) {most:.1f} % in the busiest second of all")
