@@ -341,11 +341,14 @@ class Desk:
 
     def _pass(self, it: Condemned, shard: Shard) -> None:
         """Walk further. What the guard does not let act yet is counted, and ended where it has left retention."""
+        before = it.packer.to_call
         try:
             all_seen = self._passes.go_on(it, shard)
         except RegistryDown:
             self._plans.later(it)
             return
+        if it.packer.to_call == before:
+            self._plans.counted(it.severity)
         if all_seen:
             self.guarding.passed(it)
         self._say_held(it)

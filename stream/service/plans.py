@@ -48,6 +48,8 @@ class Plans:
         self._parked: dict[tuple[str, Severity], dict[Condemned, None]] = {}
         """By app and lane: what has no room in one may have some in another."""
         self._later: dict[Condemned, None] = {}
+        self._counting: Severity | None = None
+        """The lane whose turn it was last, where that only counted what needs no call."""
 
     def __len__(self) -> int:
         return self._waiting
@@ -76,9 +78,11 @@ class Plans:
 
     def next(self, ways: Ways) -> Condemned | Remembered | None:
         """What is to be planned next, taken out: of a lane that runs dry, though it has a share of all calls, else of
-        the most severe. None: nothing waits, or the lanes are full for it."""
-        ready = {severity: ways.ready(severity) for severity in _LANES if self.any_of(severity)}
-        dry_first = sorted(ready, key=lambda severity: ready[severity] >= FEW_READY)
+        the most severe. One that only counted stays dry however often it is planned: its next turn is another's that
+        runs dry too. None: nothing waits, or the lanes are full for it."""
+        ready, counting = {each: ways.ready(each) for each in _LANES if self.any_of(each)}, self._counting
+        dry_first = sorted(ready, key=lambda severity: (ready[severity] >= FEW_READY, severity is counting))
+        self._counting = None
         for severity in dry_first:
             if (found := self._next_in(severity, ready[severity] >= PARCELS_READY, ways)) is not None:
                 return found
@@ -96,6 +100,10 @@ class Plans:
             self.take(it)
             return it
         return None if full else self.take_remembered(severity)
+
+    def counted(self, severity: Severity) -> None:
+        """The last that was planned, of that severity, gave nothing to call."""
+        self._counting = severity
 
     def first(self, severity: Severity, has_room: Callable[[str], bool] = lambda app: True) -> Condemned | None:
         """The message of that severity whose turn it is, of the apps that have room; STRANGER: of those nobody

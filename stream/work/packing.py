@@ -112,11 +112,13 @@ class _Open:
 class Packer:
     """Takes spans of sends, gives full parcels as they fill and the rest on ``flush``."""
 
-    __slots__ = ("_open", "full")
+    __slots__ = ("_open", "full", "to_call")
 
     def __init__(self) -> None:
         self._open: dict[tuple[object, ...], _Open] = {}
         self.full: list[Parcel] = []
+        self.to_call = 0
+        """Places put in so far that need a call."""
 
     def put(
         self,
@@ -131,6 +133,7 @@ class Packer:
         """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of
         that send's."""
         if fate is CALL:
+            self.to_call += span[1] - span[0]
             span = self._whole_calls(violation, head, span, where, tokens, max_tokens)
         chosen, at = tokens[span[0] : span[1]] if tokens else (), span[0]
         while at < span[1]:

@@ -428,6 +428,28 @@ def test_an_app_with_many_findings_does_not_put_off_what_another_waits_for(
     assert len(world.waiting) <= 8
 
 
+def test_a_message_that_is_only_counted_does_not_put_off_what_is_less_severe(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No severity starves another: a second, graver finding on a campaign that is revoked already makes no call, and
+    takes every other turn of planning until all its sends are counted."""
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
+    for campaign in ("done", "open"):
+        for number in range(40):
+            world.send(campaign, [f"{campaign}{number}"])
+    world.violate("done", severity=Severity.LOW)
+    world.until_quiet()
+    world.largest = 1
+    world.violate("done", "v2", severity=Severity.CRITICAL)
+    world.violate("open", severity=Severity.LOW)
+    _hears(world)
+    for _ in range(12):
+        world.step()
+    assert len(world.waiting) == 12, "six turns of two sends"
+    world.until_quiet()
+    assert world.covered("done", "v2") == dict.fromkeys(world.places("done"), 1)
+
+
 def _past_read(world: SmallWorld) -> None:
     world.recall()
     for topic in Topic:

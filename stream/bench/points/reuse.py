@@ -84,9 +84,7 @@ def _enter_cost(found: Rounds, messages: Sequence[Sequence[Record]], stored_per_
         found.add("of the time that a send of a backlog takes", "%", 100 * look_s * stored_per_s, at_most(1))
     found.add("sends of that backlog stored", "1/s", stored_per_s)
     look_s = median(looks_s)
-    say(
-        f"(10) {1e9 * look_s:.0f} ns a send, {100 * look_s * stored_per_s:.2f} % of reading {stored_per_s:,.0f} a second"
-    )
+    say(f"(10) {1e9 * look_s:.0f} ns a send, {100 * look_s * stored_per_s:.2f} % of {stored_per_s:,.0f} sends/s")
 
 
 def _look_s(messages: Sequence[Sequence[Record]]) -> float:
