@@ -9,9 +9,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -19,9 +20,13 @@ import uvloop
 from stream.kafka.preflight import look
 from stream.operate import log as logs
 from stream.operate.http import Front
+from stream.operate.tracing import spans_of
 from stream.service.story import Service
 from stream.service.views import Views
 from stream.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from stream.operate.otel import Spans
 
 HELP = "run the service: revoke what violations name, until it is stopped"
 
@@ -80,8 +85,10 @@ async def serve(settings: Settings, *, dry_run: bool) -> None:
     """Look at the world, run the service until a signal, drain. Raises StartError."""
     signals = Signals()
     world = await asyncio.to_thread(look, settings)
+    spans = spans_of(os.environ)
     async with (
-        Service(settings, world, dry=dry_run) as service,
+        _closing(spans),
+        Service(settings, world, dry=dry_run, spans=spans) as service,
         Views(service) as views,
         # Before the service joins, until it has drained: whoever starts it asks.
         Front(settings.http, views.sights, gives_way=dry_run),
@@ -90,6 +97,16 @@ async def serve(settings: Settings, *, dry_run: bool) -> None:
         log.info("started", partitions=world.partitions, group_id=settings.kafka.group_id, dry_run=dry_run)
         await service.run()
     log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _closing(spans: Spans | None) -> AsyncIterator[None]:
+    """At the end, when all that could begin a span is closed, send what is left of them."""
+    try:
+        yield
+    finally:
+        if spans is not None:
+            await asyncio.to_thread(spans.close)
 
 
 class Signals:

@@ -20,7 +20,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from confluent_kafka import KafkaException, Producer
@@ -55,6 +55,7 @@ from stream.service.sampling import Sampling
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
 from stream.service.standstill import Standstill
+from stream.service.tracing import Tracing
 from stream.service.ways import Ways
 from stream.settings import Settings
 from stream.state import reused
@@ -64,6 +65,9 @@ from stream.wire.registry import registry_of
 from stream.wire.wire import Wire
 from stream.work.guard import Guard, Limits
 from stream.work.reuse import shared_slots
+
+if TYPE_CHECKING:
+    from stream.operate.otel import Spans
 
 SLICE_S: Final = 0.0005
 """How long the desk plans before the loop turns to calls and replies again."""
@@ -75,8 +79,8 @@ class Service:
     """One process of Unpush. Made, run and closed inside one event loop: ``async with Service(...) as service: await
     service.run()``."""
 
-    def __init__(self, settings: Settings, world: World, *, dry: bool = False) -> None:
-        """Open the store and load the keys. Raises StartError."""
+    def __init__(self, settings: Settings, world: World, *, dry: bool = False, spans: Spans | None = None) -> None:
+        """Open the store and load the keys. ``spans``: where traces go. Raises StartError."""
         self.settings, self.world, self.dry = settings, world, dry
         self.clock = Clock()
         self.draining = False
@@ -93,6 +97,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         retention_ms = int(settings.store.retention_s * 1000)
         self.keys = Keys(settings.push_kit, self.clock)
+        topic, url = self.names[Topic.VIOLATIONS], settings.push_kit.url
+        self.tracing = None if spans is None else Tracing(spans, topic, url)
         self.wire = Wire(settings.avro.write_format, registry_of(settings))
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
         self.sampling = self._new_sampling(settings.store.path, retention_ms)
@@ -115,7 +121,7 @@ class Service:
             self._sends_are_unread,
             dry=self.dry,
         )
-        Ends(self.clock).listen(self.desk, self.settling)
+        Ends(self.clock, self.tracing).listen(self.desk, self.settling)
         self._wire_readers(retention_ms, bucket_ms)
 
     def _wire_results(self) -> None:
@@ -137,7 +143,11 @@ class Service:
         where, proxy = settings.push_kit, proxy_of(settings.push_kit)
         self.push_kit = PushKit(where.url, where.timeout_s, where.max_in_flight, proxy=proxy)
         self._to_close.push_async_callback(self.push_kit.close)
-        gateway = None if self.dry else KeyedPushKit(self.push_kit, self.keys, self.clock)
+        gateway = (
+            None
+            if self.dry
+            else KeyedPushKit(self.push_kit, self.keys, self.clock, self.tracing, sends_trace=where.send_trace)
+        )
         self.calls = Calls(
             settings.push_kit,
             gateway,

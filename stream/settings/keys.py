@@ -120,6 +120,9 @@ KEYS: Final = (
         "User name for the proxy (Basic).", environment_only=True),
     Key("push_kit", "proxy_password", kinds.secret(), "", "",
         "Password for the proxy.", environment_only=True),
+    Key("push_kit", "send_trace", kinds.flag(), True, "",
+        "Whether a call carries a W3C `traceparent`: the violation's, or that of the call's own span. It says nothing "
+        "but ids, and lets a proxy or a simulator of yours appear in the trace; false: Push Kit is told none."),
     Key("push_kit", "timeout", kinds.duration("10ms", "10m"), "10s", "duration",
         "For one call, from its first byte to the last of the reply; then it is tried again."),
     Key("push_kit", "max_in_flight", kinds.whole(1, 10_000), 64, "calls",

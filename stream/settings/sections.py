@@ -114,6 +114,7 @@ class PushKitSettings:
     proxy: str | None = None
     proxy_user: str | None = None
     proxy_password: Secret | None = None
+    send_trace: bool = True
 
     def app(self, client_id: str) -> AppSettings:
         """What counts for an app, listed or not: its own values, else those of ``[push_kit]``."""

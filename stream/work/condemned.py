@@ -339,6 +339,14 @@ class Condemned:
         if spans:
             self.under_way[part.offset] = spans
 
+    def tally(self, violation_id: str) -> Tally:
+        """Of a violation, what was settled since its end was said."""
+        if self.tallies is None:
+            self.tallies = {}
+        if violation_id not in self.tallies:
+            self.tallies[violation_id] = Tally()
+        return self.tallies[violation_id]
+
     def produced(self, parcel: Parcel) -> None:
         """A result for the parcel is on its way: its places count as settled in that result's totals."""
         name = parcel.violation.violation_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from stream.model import RevokeResult
 
@@ -10,7 +11,7 @@ from stream.model import RevokeResult
 class Tally:
     """Sums over results. Promised: nothing is kept of a result but numbers."""
 
-    __slots__ = ("late", "results", "tokens_rejected", "tokens_revoked")
+    __slots__ = ("late", "results", "span", "tokens_rejected", "tokens_revoked")
 
     def __init__(self) -> None:
         self.results: Counter[str] = Counter()
@@ -19,6 +20,8 @@ class Tally:
         self.tokens_rejected = 0
         self.late = True
         """Whether all of them are."""
+        self.span: Any = None
+        """Of whoever traces: what began with the first call."""
 
     def add(self, result: RevokeResult) -> None:
         """One more result of the violation is delivered and marked."""

@@ -86,16 +86,30 @@ class Rig:
         send = Send(SendHead(message_id, app, notify_id, 0, int(time.time() * 1000), None), names)
         self.produce("push.message-sent", message_id, self.wire.encode_send(send))
 
-    def event(self, violation_id: str, message_id: str, status: Status = Status.CONFIRMED, partition: int = -1) -> int:
+    def event(
+        self,
+        violation_id: str,
+        message_id: str,
+        status: Status = Status.CONFIRMED,
+        partition: int = -1,
+        headers: dict[str, str | bytes | None] | None = None,
+    ) -> int:
         """One ViolationDetected; when it was detected."""
         now_ms = int(time.time() * 1000)
         event = ViolationEvent(violation_id, message_id, Severity.HIGH, status, "spam", "model-7", now_ms)
-        self.produce("push.violation-detected", message_id, self.wire.encode_violation(event), partition)
+        self.produce("push.violation-detected", message_id, self.wire.encode_violation(event), partition, headers)
         return now_ms
 
-    def produce(self, topic: str, key: str, value: bytes, partition: int = -1) -> None:
+    def produce(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        partition: int = -1,
+        headers: dict[str, str | bytes | None] | None = None,
+    ) -> None:
         """One record, delivered; into the partition of its key, or another."""
-        self.producer.produce(topic, value, key.encode(), partition)
+        self.producer.produce(topic, value, key.encode(), partition, headers=headers)
         assert self.producer.flush(10) == 0
 
 
@@ -116,15 +130,18 @@ def written_settings(folder: Path, bootstrap_servers: str, push_kit_url: str, mo
 
 
 @asynccontextmanager
-async def running(folder: Path, more: str = "", *, headers: dict[str, str] | None = None) -> AsyncIterator[Rig]:
-    """A service that works once ``ready`` was awaited. ``more``: lines of the settings file."""
+async def running(
+    folder: Path, more: str = "", *, headers: dict[str, str] | None = None, spans: Any = None
+) -> AsyncIterator[Rig]:
+    """A service that works once ``ready`` was awaited. ``more``: lines of the settings file. ``spans``: where traces
+    go."""
     app = make_key_file(folder / "key.json", "project", APP)
     with MockKafka(TOPICS) as kafka:
         async with Simulator([app]) as simulator:
             settings = load_settings(written_settings(folder, kafka.bootstrap_servers, simulator.url, more), {})
             world = await asyncio.to_thread(look, settings)
             async with (
-                Service(settings, world) as service,
+                Service(settings, world, spans=spans) as service,
                 Views(service) as views,
                 Front(settings.http, views.sights) as front,
                 aiohttp.ClientSession(headers=headers) as session,

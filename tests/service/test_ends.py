@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from stream.model import Severity, Status, Topic
 from stream.service.ends import Ends
+from stream.service.tracing import Tracing
 from stream.work.guard import Limits
 from tests.service.small_world import MINUTE_MS, SmallWorld
 
@@ -185,7 +186,7 @@ def test_a_dry_run_says_what_it_would_have_ended(tmp_path: Path) -> None:
     world.close()
 
 
-def test_above_info_nothing_is_listened_to(tmp_path: Path) -> None:
+def test_above_info_nothing_is_listened_to_unless_it_is_traced(tmp_path: Path) -> None:
     """log.level = "warning": the end of a violation costs nothing."""
     world = SmallWorld(tmp_path)
     before = structlog.get_config()
@@ -194,6 +195,9 @@ def test_above_info_nothing_is_listened_to(tmp_path: Path) -> None:
         untouched = world.desk.rested
         Ends(world.clock).listen(world.desk, world.settling)
         assert (world.settling.watchers, world.desk.rested) == ([], untouched)
+        traced = Ends(world.clock, cast(Tracing, object()))
+        traced.listen(world.desk, world.settling)
+        assert (world.settling.watchers, world.desk.rested) == ([traced.settled], traced.rested)
     finally:
         structlog.configure(**before)
         world.close()
