@@ -33,7 +33,7 @@ TOPICS = {
     "push.revoke-result": PARTITIONS,
     "push.revoke-dead-letter": 1,
 }
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 @dataclass(slots=True)
