@@ -27,7 +27,7 @@ KEEPALIVE_S: Final = 15.0
 """Below what gateways usually keep an idle connection for (60 s and more); Huawei states no figure."""
 
 _MAX_TRACE_CHARS: Final = 512
-"""Longest ``tracestate`` that everybody must pass on: https://www.w3.org/TR/trace-context/#tracestate-limits"""
+"""Today's version has 55; later ones may add to it: https://www.w3.org/TR/trace-context/#versioning-of-traceparent"""
 
 SessionFactory = Callable[[float, int], aiohttp.ClientSession]
 
@@ -125,7 +125,6 @@ class PushKit:
         body: bytes | memoryview,
         tokens: Sequence[bytes],
         traceparent: str | None = None,
-        tracestate: str | None = None,
     ) -> Reply:
         """One call of :func:`encode_body`'s ``body`` for ``tokens``; ``authorization`` is ``Bearer.header``'s.
 
@@ -133,7 +132,7 @@ class PushKit:
         """
         url, headers = self._door(client_id, push_type, authorization)
         if traceparent is not None:
-            headers = _traced(headers, traceparent, tracestate)
+            headers = _traced(headers, traceparent)
         # Whatever is raised here, the call has no reply; and that is a value, not the end of the pipeline.
         try:
             return await self._call(url, headers, body, tokens)
@@ -226,19 +225,13 @@ def _headers(push_type: int, authorization: str) -> CIMultiDict[str]:
     )
 
 
-def _traced(headers: CIMultiDict[str], traceparent: str, tracestate: str | None) -> CIMultiDict[str]:
-    """With the trace's headers, if they can be sent at all: they come from producers, and must not cost the call."""
-    if not _sendable(traceparent):
+def _traced(headers: CIMultiDict[str], traceparent: str) -> CIMultiDict[str]:
+    """With the trace's header, if it can be sent at all: it comes from producers, and must not cost the call."""
+    if len(traceparent) > _MAX_TRACE_CHARS or not (traceparent.isascii() and traceparent.isprintable()):
         return headers
     headers = headers.copy()
     headers["traceparent"] = traceparent
-    if tracestate is not None and _sendable(tracestate):
-        headers["tracestate"] = tracestate
     return headers
-
-
-def _sendable(value: str) -> bool:
-    return len(value) <= _MAX_TRACE_CHARS and value.isascii() and value.isprintable()
 
 
 async def _read_bounded(reply: aiohttp.ClientResponse) -> bytes:
