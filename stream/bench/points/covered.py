@@ -78,7 +78,8 @@ def _results(place: Place) -> Iterator[RevokeResult]:
         reader.assign([TopicPartition(topic, number, 0) for number in ends])
         left = sum(ends.values())
         while left > 0:
-            if not (messages := reader.consume(_BATCH, _QUIET_S)):
+            # it waits for as many as are asked for: not for more than there are
+            if not (messages := reader.consume(min(_BATCH, left), _QUIET_S)):
                 raise StartError(f"{left} results of {topic} did not come")
             left -= len(messages)
             yield from (wire.result(_value(message)) for message in messages)
