@@ -6,7 +6,7 @@ Of a thousand tokens so many are bad; the simulator answers with the documented 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import log2
+from math import ceil, log2
 from typing import Final
 
 from stream.bench.figures import Figure, Rounds, at_least, at_most
@@ -41,8 +41,8 @@ def _one(at: Stage, number: int, bad: int, found: Rounds) -> None:
     at.find(number, Severity.HIGH)
     at.settled(number)
     calls = [call for call in at.place.gateway.calls(refused=True) if call.notify_id == number]
-    most = 2 * bad * log2(MAX_CALL_TOKENS) + 1
-    used = found.add(f"{of}: calls, where 2·k·log2(n) + 1 would be {most:.0f}", "", len(calls), at_most(most))
+    most = 2 * bad * ceil(log2(MAX_CALL_TOKENS)) + 1
+    used = found.add(f"{of}: calls, where 2·k·⌈log2(n)⌉ + 1 would be {most:.0f}", "", len(calls), at_most(most))
     named = rejected(at.place, f"v-{number}")
     exact = found.add(f"{of}: named exactly", "%", 100 * (named == {each.decode() for each in wrong}), at_least(100))
     say(f"(5) {of}: {used} calls, rejected tokens exact: {exact == 100}")
