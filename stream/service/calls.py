@@ -338,12 +338,13 @@ class Calls:
         parcel.attempts += 1
         parcel.tried = True
         left_s = self._clock.monotonic_s()
-        probe = self.gate.leaves(app, len(parcel.tokens), left_s)
+        milder = self._severities[parcel] is not Severity.CRITICAL
+        probe = self.gate.leaves(app, len(parcel.tokens), left_s, milder=milder)
         self.in_flight.add(parcel)
         try:
             reply = await gateway.revoke(app, parcel, body)
         finally:
-            self.gate.comes_back(app, probe=probe)
+            self.gate.comes_back(app, probe=probe, milder=milder)
             self.in_flight.discard(parcel)
             self._landing.set()
         parcel.attempts += reply.calls - 1

@@ -18,12 +18,14 @@ from stream.work.breaker import OPENS_AFTER, Breaker, Silence, State
 class Gate:
     """See the module's words."""
 
-    __slots__ = ("_probing", "_random", "bound", "in_flight", "share", "silence")
+    __slots__ = ("_probing", "_random", "bound", "in_flight", "milder", "share", "silence")
 
     def __init__(self, most: int, now_s: float, random: Random) -> None:
         self.bound = LearnedBound(most)
         self.silence = Silence(now_s)
         self.in_flight = 0
+        self.milder = 0
+        """Those of them that are not CRITICAL."""
         self.share = 1.0
         self._probing = 0
         """Calls in flight that left while their app's breaker was open."""
@@ -37,12 +39,11 @@ class Gate:
     def least(self) -> Severity | None:
         """How severe a call must be at least to leave now; None: there is room for none. The last slot is kept for what
         is most severe: it need not wait for a call to come back, however many are under way."""
-        room = int(self.bound.calls) - self.in_flight
-        if room > 1:
-            return Severity.LOW
-        if room < 1:
+        bound = int(self.bound.calls)
+        if self.in_flight >= bound:
             return None
-        return Severity.CRITICAL if self.bound.calls >= 2 else Severity.LOW
+        # Kept of what is milder only: where many CRITICAL wait, each slot that comes free would else be theirs alone.
+        return Severity.LOW if bound < 2 or self.milder < bound - 1 else Severity.CRITICAL
 
     @property
     def patience(self) -> int:
@@ -75,13 +76,14 @@ class Gate:
         wait_s = app.wait_s(now_s)
         return None if wait_s is None else max(wait_s, self.silence.wait_s(now_s))
 
-    def leaves(self, app: App, devices: int, now_s: float) -> bool:
-        """A call of so many devices leaves. True where it is a probe."""
+    def leaves(self, app: App, devices: int, now_s: float, *, milder: bool = True) -> bool:
+        """A call of so many devices leaves; ``milder``: than CRITICAL. True where it is a probe."""
         probe = app.breaker.state is State.OPEN
         app.leaves(devices, now_s)
         app.budget.leaves()
         app.in_flight += 1
         self.in_flight += 1
+        self.milder += milder
         if probe:
             app.breaker.leaves(now_s, self.share, self._random)
             self._probing += 1
@@ -89,8 +91,9 @@ class Gate:
             self.silence.leaves(now_s)
         return probe
 
-    def comes_back(self, app: App, *, probe: bool) -> None:
+    def comes_back(self, app: App, *, probe: bool, milder: bool = True) -> None:
         """A call is no longer under way, however it ended."""
         app.in_flight -= 1
         self.in_flight -= 1
+        self.milder -= milder
         self._probing -= probe

@@ -98,6 +98,19 @@ def outage(apps: int = 10, calls: int = 10_000, *, hangs: bool = False) -> Run:
     return play(script)
 
 
+def many_critical() -> Run:
+    """More CRITICAL than leave meanwhile, and as many LOW beside them, of two apps each."""
+
+    async def script(run: Run) -> None:
+        run.push_kit.latency_ms = (200.0, 400.0)
+        for name in (APP, OTHER):
+            for severity in (Severity.LOW, Severity.CRITICAL):
+                run.instances[0].put(name, 4_000, severity=severity)
+        await until(20)
+
+    return play(script)
+
+
 def one_app_down() -> Run:
     """Every call of one app fails, the other's are answered."""
 

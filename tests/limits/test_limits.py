@@ -112,6 +112,14 @@ def test_after_an_outage_the_most_severe_go_first_and_soon_all_go_again_in_steps
     assert len(run.instances[0].ended) == 10_200
 
 
+def test_many_critical_leave_each_lane_its_share_of_the_calls() -> None:
+    """No severity starves another: also where every slot is taken and the last is kept for CRITICAL."""
+    calls = stories.many_critical().calls(5, 20)
+    low = sum(call.severity is Severity.LOW for call in calls)
+    assert {call.severity for call in calls} == {Severity.CRITICAL, Severity.LOW}
+    assert 0.04 < low / len(calls) < 0.08
+
+
 def test_one_app_that_is_down_takes_nothing_from_another() -> None:
     """One app's breaker does not touch another."""
     run = stories.one_app_down()
