@@ -98,6 +98,7 @@ BREAKS: Final[list[Break]] = [
 ]
 
 
+@pytest.mark.timeout(400)  # the rarest is found by example 735, a minute of CPU
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda each: each.__name__)
 def test_the_model_catches_a_break(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliberate breaks of the code are each caught; how soon is printed (``-s``)."""
