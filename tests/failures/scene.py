@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
@@ -154,7 +154,9 @@ class Scene:
             try:
                 self.town.topics.create(LETTERS, partitions=self.town.partitions)
                 return
-            except Exception:
+            except Exception as error:
+                if _exists(error):  # it was made, and only the answer was lost
+                    return
                 if time.monotonic() > until_s:
                     raise
                 time.sleep(TICK_S)
@@ -174,8 +176,12 @@ class Scene:
 
     def _bad_arrived(self, error: KafkaError | None, message: Message) -> None:
         assert error is None, error.str()
-        bad = Bad(message.topic() or "", message.partition() or 0, message.offset() or 0)
-        self._bad[bad] = message.timestamp()[1]
+        topic = message.topic() or ""
+
+        def note(partition: int, offset: int, at_ms: int) -> None:
+            self._bad[Bad(topic, partition, offset)] = at_ms
+
+        self.town.places.arrived(message, note)
 
     def some_violations(self, strike: Strike, number: int) -> list[ViolationEvent]:
         """Some of those that were told."""
@@ -309,6 +315,10 @@ class Scene:
             return found
         finally:
             reader.close()
+
+
+def _exists(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
 def _of_letter(message: Message) -> Bad:

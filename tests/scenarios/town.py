@@ -22,6 +22,7 @@ from tests.failures.control import VARIABLE, Control
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.judge import breaches
 from tests.scenarios.making import Maker, now_ms
+from tests.scenarios.places import Places
 from tests.scenarios.service import Instance
 from tests.scenarios.story import Letter, Name, Progress, Said, Seen, Sent, Story
 from tests.topics import FreshTopics
@@ -92,6 +93,8 @@ class Town:
         places = [TopicPartition(topics.name(name), part, 0) for name in read for part in range(partitions)]
         self._reader.assign(places)
         self._failed: list[str] = []
+        self.places = Places(topics.bootstrap_servers)
+        """Of all that is written."""
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +167,7 @@ class Town:
         """Wait until Kafka has all that was told."""
         self._producer.flush(120)
         assert not self._failed, self._failed[:3]
+        self.places.find()
 
     def _produce(self, thing: Told, headers: Sequence[tuple[str, bytes]]) -> None:
         def arrived(error: KafkaError | None, message: Message) -> None:
@@ -192,12 +196,11 @@ class Town:
     def _arrived(self, thing: Told, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failed.append(error.str())
-            return
-        place = message.partition() or 0, message.offset() or 0, message.timestamp()[1]
-        if isinstance(thing, Send):
-            self.story.sends.append(Sent(thing, *place, now_ms()))
+        elif isinstance(thing, Send):
+            acked_ms, sends = now_ms(), self.story.sends
+            self.places.arrived(message, lambda part, at, ms: sends.append(Sent(thing, part, at, ms, acked_ms)))
         else:
-            self.story.events.append(Said(thing, *place))
+            self.places.arrived(message, lambda *place: self.story.events.append(Said(thing, *place)))
 
     # --- what comes of it
 

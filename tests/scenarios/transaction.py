@@ -53,15 +53,17 @@ class Transaction:
         def note(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self._failed.append(error.str())
-                return
-            place = message.partition() or 0, message.offset() or 0, message.timestamp()[1]
-            self._written.append(Said(thing, *place) if isinstance(thing, ViolationEvent) else Sent(thing, *place))
+            elif isinstance(thing, ViolationEvent):
+                self._town.places.arrived(message, lambda *place: self._written.append(Said(thing, *place)))
+            else:
+                self._town.places.arrived(message, lambda *place: self._written.append(Sent(thing, *place)))
 
         return note
 
     def commit(self) -> None:
         """From now on all of it is to be acted on."""
         self._patiently(lambda: self._producer.commit_transaction(ENDS_WITHIN_S))
+        self._town.places.find()
         self._reveal()
         self._town.story.sends += [each for each in self._written if isinstance(each, Sent)]
         self._town.story.events += [each for each in self._written if isinstance(each, Said)]
