@@ -52,7 +52,7 @@ class Sampling:
         for client_id, (found, at_ms) in (known or {}).items():
             self._reuse.recall(found, at_ms)
             self._remembered_ms[client_id] = at_ms
-        self._lock = threading.Lock()
+        self._lock, self._keeping = threading.Lock(), threading.Lock()
         self._seen = 0
         self._said_ms: dict[str, int] = {}
 
@@ -82,13 +82,15 @@ class Sampling:
             self._keep(now_ms)
 
     def _keep(self, now_ms: int) -> None:
-        """One file for all apps; a disk that refuses costs what it would have said, for a while."""
-        known = {name: (it.latest, it.last_ms) for name, it in self.reusing.items() if it.latest is not None}
-        self._remembered_ms = dict.fromkeys(known, now_ms)
-        try:
-            self._remember(known)
-        except OSError as error:
-            log.warning("reuse_not_remembered", why=error.strerror, lost="held apps are called after a restart")
+        """One file for all apps, and one reader at a time that writes it; a disk that refuses costs what it would have
+        said, for a while."""
+        with self._keeping:
+            known = {name: (it.latest, it.last_ms) for name, it in self.reusing.items() if it.latest is not None}
+            self._remembered_ms = dict.fromkeys(known, now_ms)
+            try:
+                self._remember(known)
+            except OSError as error:
+                log.warning("reuse_not_remembered", why=error.strerror, lost="held apps are called after a restart")
 
     def _say(self, found: Found, now_ms: int) -> None:
         if len(self._said_ms) >= MOST_APPS:
