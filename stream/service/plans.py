@@ -81,7 +81,9 @@ class Plans:
         the most severe. One that only counted stays dry however often it is planned: its next turn is another's that
         runs dry too. None: nothing waits, or the lanes are full for it."""
         ready, counting = {each: ways.ready(each) for each in _LANES if self.any_of(each)}, self._counting
-        dry_first = sorted(ready, key=lambda severity: (ready[severity] >= FEW_READY, severity is counting))
+        dry = {each for each in ready if ready[each] < FEW_READY}
+        # Among those that have enough the most severe is first, whether it counted or not.
+        dry_first = sorted(ready, key=lambda each: (each not in dry, each in dry and each is counting))
         self._counting = None
         for severity in dry_first:
             if (found := self._next_in(severity, ready[severity] >= PARCELS_READY, ways)) is not None:
