@@ -37,8 +37,8 @@ class Gate:
         self.silence.set_share(share, now_s)
 
     def least(self) -> Severity | None:
-        """How severe a call must be at least to leave now; None: there is room for none. The last slot is kept for what
-        is most severe: it need not wait for a call to come back, however many are under way."""
+        """How severe a call must be at least to leave now; None: there is room for none. One slot is kept for CRITICAL:
+        where none of it is under way the next need not wait for a call to come back, however many milder ones are."""
         bound = int(self.bound.calls)
         if self.in_flight >= bound:
             return None
