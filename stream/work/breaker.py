@@ -26,7 +26,7 @@ SUSPECTS_AFTER: Final = 8
 PROBE_FIRST_S: Final = 0.6
 """At most two calls a second of one app, whatever window one looks at."""
 PROBE_LONGEST_S: Final = 5.0
-"""The longest that an outage's end goes unnoticed."""
+"""The longest that an outage's end goes unnoticed, by up to eight instances; of more each has its turn later."""
 IN_ALL_PER_S: Final = 8.0
 """Below ten, so that no window of a second has more than that."""
 WIDE: Final = 16
@@ -46,9 +46,10 @@ class State(Enum):
 
 def probe_wait_s(attempt: int, share: float, random: Random) -> float:
     """How long until the next probe after so many that failed, at random from half of it: probes of apps and of
-    instances do not keep step. ``share``: this instance's part of all; the others probe too."""
+    instances do not keep step. ``share``: this instance's part of all. The others probe too, so what all may make
+    together is shared out; how seldom they have become is not, since none hears of another's answers."""
     bound_s = min(PROBE_LONGEST_S, PROBE_FIRST_S * 2.0 ** min(attempt, 10))
-    return max(PROBE_FIRST_S, random.uniform(bound_s / 2, bound_s)) / max(share, 0.01)
+    return max(PROBE_FIRST_S / max(share, 0.01), random.uniform(bound_s / 2, bound_s))
 
 
 class Breaker:
