@@ -183,6 +183,12 @@ class Scene:
 
         self.town.places.arrived(message, note)
 
+    def _look_what_was_told(self) -> None:
+        self.town.flush()
+        for message in self.town.adopt():
+            bad = Bad(message.topic() or "", message.partition() or 0, message.offset() or 0)
+            self._bad[bad] = message.timestamp()[1]
+
     def some_violations(self, strike: Strike, number: int) -> list[ViolationEvent]:
         """Some of those that were told."""
         told = [said.event for said in list(self.town.story.events) if said.event.status is Status.CONFIRMED]
@@ -198,7 +204,7 @@ class Scene:
         with ThreadPoolExecutor(len(self.plan.strikes) + 1) as pool:
             struck = [pool.submit(self._strike, strike) for strike in self.plan.strikes]
             self._go_on_with(struck)
-        self.town.flush()
+        self._look_what_was_told()
         over_s = time.monotonic()
         self._wait_until_it_adds_up()
         settled_s = time.monotonic() - over_s

@@ -63,7 +63,6 @@ class Transaction:
     def commit(self) -> None:
         """From now on all of it is to be acted on."""
         self._patiently(lambda: self._producer.commit_transaction(ENDS_WITHIN_S))
-        self._town.places.find()
         self._reveal()
         self._town.story.sends += [each for each in self._written if isinstance(each, Sent)]
         self._town.story.events += [each for each in self._written if isinstance(each, Said)]
