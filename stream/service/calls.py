@@ -101,7 +101,7 @@ class Calls:
         self._stopping = False
         self._landing = asyncio.Event()
         random = random or Random()
-        self.gate = Gate(settings.max_in_flight, clock.monotonic_s(), random)
+        self.gate = Gate(settings.max_in_flight, clock.monotonic_s(), random, sum(shares.values()))
         self.learning = Learning(self.gate, self.apps, clock, random, self._release)
         self._replies = Replies(self, settings, clock, random)
         self._severities: dict[Parcel, Severity] = {}

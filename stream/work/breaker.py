@@ -29,6 +29,9 @@ PROBE_LONGEST_S: Final = 5.0
 """The longest that an outage's end goes unnoticed, by up to eight instances; of more each has its turn later."""
 IN_ALL_PER_S: Final = 8.0
 """Below ten, so that no window of a second has more than that."""
+DOUBTFUL_PER_S: Final = 1.0
+"""An instance with a small share makes at least so many while it only suspects an outage: a few failures in a row
+happen without one, and no CRITICAL call must wait long to show it."""
 WIDE: Final = 16
 """An app with room for so many calls again has its way open: from there on the bound in flight does."""
 
@@ -55,7 +58,7 @@ def probe_wait_s(attempt: int, share: float, random: Random) -> float:
 class Breaker:
     """One app's."""
 
-    __slots__ = ("_answered_s", "_probes", "_since_s", "in_a_row", "probe_at_s", "room", "state")
+    __slots__ = ("_answered_s", "_asked_s", "_probes", "_since_s", "in_a_row", "probe_at_s", "room", "state")
 
     def __init__(self) -> None:
         self.state = State.CLOSED
@@ -66,7 +69,7 @@ class Breaker:
         self.in_a_row = 0
         """Failures since the last answer, of calls that left after it."""
         self._probes = 0
-        self._since_s = self._answered_s = float("-inf")
+        self._since_s = self._answered_s = self._asked_s = float("-inf")
 
     @property
     def since_s(self) -> float:
@@ -120,29 +123,32 @@ class Breaker:
 
     def not_before(self, at_s: float) -> None:
         """What the gateway asked for (Retry-After) counts for probes too."""
+        self._asked_s = max(self._asked_s, at_s)
         self.probe_at_s = max(self.probe_at_s, at_s)
 
     def soon(self, at_s: float) -> None:
-        """Somebody else got an answer: the next probe need not wait longer than until then."""
-        self.probe_at_s = min(self.probe_at_s, at_s)
+        """Somebody else got an answer: the next probe need not wait longer than until then, but for what was asked."""
+        self.probe_at_s = min(self.probe_at_s, max(at_s, self._asked_s))
 
 
 class Silence:
     """Whether anybody gets an answer, and how few calls leave while nobody does."""
 
-    __slots__ = ("_answered_s", "_bucket", "in_a_row", "since_s")
+    __slots__ = ("_answered_s", "_doubtful", "_silent", "in_a_row", "since_s")
 
     def __init__(self, now_s: float) -> None:
         self.in_a_row = 0
         """Failures since anybody was answered, of calls that left after it."""
         self._answered_s = float("-inf")
-        self._bucket = DeviceBucket(IN_ALL_PER_S, now_s)
+        self._silent = DeviceBucket(IN_ALL_PER_S, now_s)
+        self._doubtful = DeviceBucket(IN_ALL_PER_S, now_s)
         self.since_s: float | None = None
         """Since when nobody gets an answer; None: somebody does."""
 
     def set_share(self, share: float, now_s: float) -> None:
         """This instance's part of all calls."""
-        self._bucket.set_rate(IN_ALL_PER_S * max(share, 0.01), now_s)
+        self._silent.set_rate(IN_ALL_PER_S * max(share, 0.01), now_s)
+        self._doubtful.set_rate(max(IN_ALL_PER_S * share, DOUBTFUL_PER_S), now_s)
 
     @property
     def suspected(self) -> bool:
@@ -152,6 +158,10 @@ class Silence:
     def wait_s(self, now_s: float) -> float:
         """How long until a call of anybody may leave."""
         return self._bucket.wait_s(now_s) if self.suspected else 0.0
+
+    @property
+    def _bucket(self) -> DeviceBucket:
+        return self._doubtful if self.since_s is None else self._silent
 
     def leaves(self, now_s: float) -> None:
         """A call leaves."""

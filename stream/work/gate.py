@@ -18,9 +18,11 @@ from stream.work.breaker import OPENS_AFTER, Breaker, Silence, State
 class Gate:
     """See the module's words."""
 
-    __slots__ = ("_probing", "_random", "bound", "in_flight", "milder", "share", "silence")
+    __slots__ = ("_milder_share", "_probing", "_random", "bound", "in_flight", "milder", "share", "silence")
 
-    def __init__(self, most: int, now_s: float, random: Random) -> None:
+    def __init__(self, most: int, now_s: float, random: Random, milder_share: float) -> None:
+        """``milder_share``: the part of all calls that lanes milder than CRITICAL are promised, 0 to 1."""
+        self._milder_share = milder_share
         self.bound = LearnedBound(most)
         self.silence = Silence(now_s)
         self.in_flight = 0
@@ -37,13 +39,14 @@ class Gate:
         self.silence.set_share(share, now_s)
 
     def least(self) -> Severity | None:
-        """How severe a call must be at least to leave now; None: there is room for none. One slot is kept for CRITICAL:
-        where none of it is under way the next need not wait for a call to come back, however many milder ones are."""
+        """How severe a call must be at least to leave now; None: there is room for none. The last slot is kept for what
+        is most severe, so that it need not wait for a call to come back, as long as milder calls have what is theirs:
+        where many CRITICAL wait, each slot that comes free is the last one."""
         bound = int(self.bound.calls)
         if self.in_flight >= bound:
             return None
-        # Kept of what is milder only: where many CRITICAL wait, each slot that comes free would else be theirs alone.
-        return Severity.LOW if bound < 2 or self.milder < bound - 1 else Severity.CRITICAL
+        is_kept = self.in_flight == bound - 1 > 0 and self.milder >= self._milder_share * bound
+        return Severity.CRITICAL if is_kept else Severity.LOW
 
     @property
     def patience(self) -> int:
@@ -66,9 +69,10 @@ class Gate:
         return breaker.admits(in_flight, self.patience)
 
     def _admits_in_silence(self, app: App, now_s: float) -> bool:
-        """While nobody gets an answer, or seems not to."""
+        """While nobody gets an answer, or seems not to: of an app that is not answered one call at a time."""
         silence = self.silence
-        return not (silence.since_s is not None and app.in_flight) and silence.wait_s(now_s) == 0.0
+        alone = silence.since_s is not None or (silence.suspected and app.breaker.in_a_row)
+        return not (alone and app.in_flight) and silence.wait_s(now_s) == 0.0
 
     def wait_s(self, app: App, now_s: float) -> float | None:
         """How long until a call of this app may leave: 0 now or when one comes back, None: not by the passing of

@@ -97,6 +97,13 @@ def test_calls_that_time_out_all_at_once_are_not_followed_by_as_many(apps: int) 
     assert len(run.instances[0].ended) == 10_000 + 20 * apps
 
 
+def test_few_calls_that_time_out_all_at_once_are_tried_again_one_by_one() -> None:
+    """Too few to open the app's breaker, and enough to suspect an outage."""
+    run = stories.outage(1, calls=10, hangs=True)
+    assert most_in_a_second(run.calls(3, 61)) <= 2
+    assert len(run.instances[0].ended) == 10 + 20
+
+
 def test_after_an_outage_the_most_severe_go_first_and_soon_all_go_again_in_steps() -> None:
     """A probe that succeeds opens the way again, in steps; the most severe go first."""
     run = stories.outage(10)

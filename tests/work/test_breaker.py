@@ -111,12 +111,14 @@ def test_single_failures_on_the_way_back_slow_it_and_a_few_in_a_row_end_it() -> 
 
 
 def test_what_the_gateway_asked_for_counts_for_probes_and_good_news_hastens_them() -> None:
-    """Retry-After is obeyed; who hears that others are answered need not wait on."""
+    """Retry-After is obeyed, whatever others hear; else who hears that others are answered need not wait on."""
     breaker = opened()
-    breaker.not_before(100.0)
-    assert breaker.probe_at_s == 100.0
+    breaker.probe_at_s = 100.0
     breaker.soon(21.0)
     assert breaker.probe_at_s == 21.0
+    breaker.not_before(50.0)
+    breaker.soon(22.0)
+    assert breaker.probe_at_s == 50.0
 
 
 def test_nobody_is_answered_when_all_fail_and_then_few_calls_leave() -> None:
@@ -147,5 +149,8 @@ def test_before_silence_is_sure_few_calls_leave_until_one_is_answered() -> None:
         silence.leaves(1.0)
     assert 0.0 < silence.wait_s(1.0) <= 1 / IN_ALL_PER_S
     assert silence.since_s is None
-    silence.answered(1.1)
-    assert silence.wait_s(1.1) == 0.0
+    silence.set_share(0.001, 1.0)
+    silence.leaves(10.0)
+    assert 0.9 < silence.wait_s(10.0) <= 1.1, "however small its share, one a second: it may be none"
+    silence.answered(11.0)
+    assert silence.wait_s(11.0) == 0.0
