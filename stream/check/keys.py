@@ -35,7 +35,7 @@ def _file(path: Path, name: str) -> Verdict:
         return Verdict(
             ABOUT, Standing.WARNING, f"{path} may be read by every user of this machine", f"chmod 600 {path}"
         )
-    return Verdict(ABOUT, Standing.GOOD, f"{path}: {key!r}; whether Push Kit knows it, the first call tells")
+    return Verdict(ABOUT, Standing.GOOD, f"{path}: {key}; whether Push Kit knows it, the first call tells")
 
 
 def keyless(settings: PushKitSettings) -> list[Verdict]:

@@ -33,7 +33,11 @@ class ServiceKey:
     private_key: RSAPrivateKey
 
     def __repr__(self) -> str:
-        return f"ServiceKey(project {self.project_id}, key {masked(self.key_id)})"
+        return f"ServiceKey({self})"
+
+    def __str__(self) -> str:
+        """Which one it is, for people."""
+        return f"key {masked(self.key_id)} of project {self.project_id}"
 
 
 def load_key(path: Path) -> ServiceKey:

@@ -93,7 +93,7 @@ class Keys:
         except StartError as why:
             log.error("key_not_taken_up", why=str(why), instead="the key before it stays in use")
             return None
-        log.info("key_taken_up", path=str(path), key=repr(key))
+        log.info("key_taken_up", path=str(path), key=str(key))
         return key
 
 

@@ -30,10 +30,12 @@ def test_a_key_file_as_downloaded_is_loaded(tmp_path: Path) -> None:
 
 def test_a_key_does_not_show_itself(tmp_path: Path) -> None:
     """Secrets mask themselves."""
-    shown = repr(load_key(written(tmp_path, key_fields())))
-    assert "key-0123456789" not in shown
-    assert "RSA" not in shown
-    assert shown.startswith("ServiceKey(project project-1")
+    key = load_key(written(tmp_path, key_fields()))
+    for shown in (str(key), repr(key)):
+        assert "key-0123456789" not in shown
+        assert "RSA" not in shown
+    assert str(key).startswith("key key-…"), "for people: a check, a line of the log"
+    assert str(key).endswith(" of project project-1")
 
 
 def test_a_key_file_with_a_byte_order_mark_is_loaded(tmp_path: Path) -> None:
