@@ -234,4 +234,5 @@ def _code(error: KafkaException) -> int:
 
 
 def _said(error: KafkaError) -> str:
-    return re.sub(r" \(after .*?\)|/bootstrap\b", "", " ".join(str(error.str()).split()))
+    """Without "(after 0ms in state CONNECT, 1 identical error(s) suppressed)": brackets in brackets."""
+    return re.sub(r" \(after (?:[^()]|\([^()]*\))*\)|/bootstrap\b", "", " ".join(str(error.str()).split()))

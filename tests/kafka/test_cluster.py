@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from stream.brokers.apache import ApacheKafka
 from stream.kafka import cluster, properties
@@ -69,3 +69,11 @@ def test_a_question_that_is_never_answered_is_one_sentence(monkeypatch: pytest.M
     asked = Cluster(default_settings(kafka={"bootstrap_servers": "127.0.0.1:1"}))
     with pytest.raises(StartError, match=r"Kafka at 127\.0\.0\.1:1 .* left a question unanswered for"):
         asked._answer(Future())
+
+
+@pytest.mark.parametrize(
+    "aside", ["after 0ms in state CONNECT", "after 1ms in state CONNECT, 1 identical error(s) suppressed"]
+)
+def test_what_librdkafka_adds_in_brackets_is_left_out_whole(aside: str) -> None:
+    error = KafkaError(KafkaError._TRANSPORT, f"127.0.0.1:9/bootstrap: Connection refused ({aside})")
+    assert cluster._said(error) == "127.0.0.1:9: Connection refused"
