@@ -15,7 +15,7 @@ STATES: Final = {
     "waiting": "no send found yet",
     "active": "work is left, or not all sends are counted or read",
     "held": "the guard waits for a person: unpush approve, or unpush withdraw",
-    "settled": "every known place has its result",
+    "settled": "every known place has its result, revoked or not: push.revoke-result says which",
     "withdrawn": "what was not done by then is not done",
 }
 

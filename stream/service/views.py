@@ -122,7 +122,7 @@ class Views:
         message_id = await self._message_of(violation_id, enough)
         if message_id is None:
             owned = f"{len(self.gauges.shards())} of {self._service.world.partitions} partitions"
-            return self._unknown(f"violation {violation_id!r} is not known here (it owns {owned})", None)
+            return self._unknown(f"violation {violation_id!r} is not known here (this instance owns {owned})", None)
         shard = self._shard_of(message_id)
         return shard if isinstance(shard, Unknown) else await self._violation(shard, message_id, violation_id)
 

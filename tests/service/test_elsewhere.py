@@ -22,7 +22,7 @@ from stream.service.elsewhere import Elsewhere
 from stream.settings import Address, Secret
 
 MINE = Unknown("message 'm' belongs to partition 2, which this instance does not own", 2)
-NOT_HERE = Unknown("violation 'v' is not known here (it owns 1 of 4 partitions)")
+NOT_HERE = Unknown("violation 'v' is not known here (this instance owns 1 of 4 partitions)")
 VIOLATION: Json = {"violationId": "v", "state": "settled"}
 
 
