@@ -95,7 +95,8 @@ async def test_a_search_that_is_not_wanted_any_more_ends(monkeypatch: pytest.Mon
     """Another instance has found it: the next question must not wait for millions of events."""
     monkeypatch.setattr(lookup, "SEARCH_S", 1.0)
     enough, asked = threading.Event(), Lookup(Wire())
-    full = SimpleNamespace(all_events=lambda: repeat(SimpleNamespace(value=b"another")))
+    stored = SimpleNamespace(all_events=lambda: repeat(SimpleNamespace(value=b"another")))
+    full = SimpleNamespace(stored=stored)
     searching = asyncio.ensure_future(asked.search([cast(Shard, full)], "v1", enough))
     await asyncio.sleep(0.05)
     assert not searching.done()
