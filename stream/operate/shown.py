@@ -30,6 +30,7 @@ def violation(seen: Seen) -> Iterator[RenderableType]:
         ("message", seen.get("messageId")),
         ("state", f"{state}: {STATES[state]}" if state in STATES else state),
         ("held for", seen.get("heldFor")),
+        ("waits for", seen.get("waitsFor")),
         ("tokens", f"{_count(seen, 'tokensSettled')} settled of {_count(seen, 'tokensMatched')} matched"),
         ("status", seen.get("status")),
         ("severity", seen.get("severity")),

@@ -7,7 +7,7 @@ read in a thread of its own. No push token leaves through here. On the event loo
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from stream.kafka.fellows import Fellows, fellows
@@ -28,6 +28,7 @@ from stream.wire.partitioners import Partitioner
 from stream.work.condemned import Condemned
 from stream.work.judgement import Violation
 
+_WAITING_NAMED: Final = 3
 HELD_BEFORE: Final = "an earlier process held it; its HELD result says why"
 
 
@@ -92,7 +93,7 @@ class Views:
             return self._unknown(f"nothing is known of message {message_id!r}", shard.number)
         it = self._in_memory(shard, message_id)
         known = it.violations if it is not None else found.violations
-        violations = [_violation_seen(each, shard, self._tally(each, shard, it, found)) for each in known.values()]
+        violations = [self._seen(each, shard, it, found) for each in known.values()]
         return {
             "messageId": message_id,
             "partition": shard.number,
@@ -134,7 +135,12 @@ class Views:
             violations = {**found.violations, **violations}
         if (violation := violations.get(violation_id)) is None:
             return self._unknown(f"message {message_id!r} has no violation {violation_id!r}", shard.number)
-        return _violation_seen(violation, shard, self._tally(violation, shard, it, found))
+        return self._seen(violation, shard, it, found)
+
+    def _seen(self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None) -> Json:
+        seen = _violation_seen(violation, shard, self._tally(violation, shard, it, found))
+        stopped = self._service.calls.stopped_apps()
+        return seen | {"waitsFor": None if it is None or seen["state"] != "active" else waits_for(it.apps, stopped)}
 
     def _tally(self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None) -> Tally:
         """From memory where it is counted there, else from the store."""
@@ -206,6 +212,13 @@ def state_of(violation: Violation, tally: Tally) -> str:
     if not tally.found:
         return "waiting"
     return "settled" if tally.complete and tally.done else "active"
+
+
+def waits_for(apps: Iterable[str], stopped: Mapping[str, str]) -> str | None:
+    """Why what is left is not called, where an app of its sends waits for somebody."""
+    found = [f"app {client_id} makes no calls: {stopped[client_id]}" for client_id in sorted(stopped.keys() & apps)]
+    more = [f"and {len(found) - _WAITING_NAMED} more apps"] if len(found) > _WAITING_NAMED else []
+    return "; ".join([*found[:_WAITING_NAMED], *more]) or None
 
 
 def _held_for(it: Condemned, violation: Violation) -> str | None:

@@ -114,8 +114,10 @@ def test_what_the_guard_holds_says_why() -> None:
     """The sentence that a person decides by."""
     console = Console(file=io.StringIO(), width=200)
     console.print(*shown.violation({"state": "held", "heldFor": "it would revoke 3 devices"}))
+    console.print(*shown.violation({"state": "active", "waitsFor": "app 7 makes no calls: no key_file"}))
     assert isinstance(console.file, io.StringIO)
     assert "it would revoke 3 devices" in console.file.getvalue()
+    assert "waits for  app 7 makes no calls: no key_file" in " ".join(console.file.getvalue().split("   "))
 
 
 async def test_the_owner_is_asked_with_the_token_where_another_points_to_it() -> None:

@@ -13,7 +13,7 @@ import pytest
 from stream.model import Outcome, Send, SendHead, Severity, Status, ViolationEvent
 from stream.service import lookup
 from stream.service.lookup import LISTED, Found, Lookup, count
-from stream.service.views import Tally, state_of
+from stream.service.views import Tally, state_of, waits_for
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.cover import Kind, Mark, kind_of
@@ -103,3 +103,11 @@ async def test_a_search_that_is_not_wanted_any_more_ends(monkeypatch: pytest.Mon
     enough.set()
     assert await searching is None
     await asked.close()
+
+
+def test_a_violation_waits_for_those_of_its_apps_that_make_no_calls() -> None:
+    """Not for anybody else's, and not for a sentence of a thousand apps."""
+    stopped = dict.fromkeys("abcdef", "no key")
+    assert waits_for(["x", "y"], stopped) is None
+    assert waits_for(["x", "b"], stopped) == "app b makes no calls: no key"
+    assert (waits_for("abcde", stopped) or "").endswith("app c makes no calls: no key; and 2 more apps")

@@ -207,7 +207,7 @@ def lacks(wanted: Any, given: Any, at: str = "") -> list[str]:
 
 SEARCHED: Final = {
     *("violationId", "messageId", "severity", "status", "state", "reason", "detector", "detectedAt", "tokensMatched"),
-    *("tokensSettled", "partition", "offset", "sends", "tokens", "counted", "violations", "firstSends"),
+    *("tokensSettled", "waitsFor", "partition", "offset", "sends", "tokens", "counted", "violations", "firstSends"),
 }
 """What is read of a violation and of a message that were searched for."""
 

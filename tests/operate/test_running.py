@@ -313,18 +313,21 @@ async def test_metrics_watch_beside_others(tmp_path: Path) -> None:
 
 
 async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path) -> None:
-    """Paused apps are listed; a paused app does not make it not ready. Its violations are active."""
+    """Paused apps are listed; a paused app does not make it not ready. Its violations are active, and say why."""
     async with running(tmp_path, "push_kit.paused = true") as rig:
         await rig.ready()
         rig.send("m1", 4)
         rig.event("v1", "m1")
         seen = (await state(rig, "v1", "active")).json
         assert (seen["tokensMatched"], seen["tokensSettled"]) == (4, 0)
+        assert seen["waitsFor"] == f"app {APP} makes no calls: paused by the settings"
         ready = await rig.get("/readyz")
         assert (ready.status, words(ready, "notes")) == (200, ["app_waits"])
         status = (await rig.get("/api/status")).json
         assert (status["apps"][0]["clientId"], status["apps"][0]["waitsFor"]) == (APP, "paused by the settings")
         assert (status["lanes"]["HIGH"], status["openMessages"]) == (1, 1)
+        rig.event("v1", "m1", status=Status.WITHDRAWN)
+        assert (await state(rig, "v1", "withdrawn")).json["waitsFor"] is None
 
 
 async def test_a_gateway_that_answers_nobody_is_told_and_how_calls_fare(tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ function showViolation(seen) {
   facts([
     ["Message", message(seen.messageId)],
     ["State", seen.state],
+    ...(seen.waitsFor ? [["Waits for", seen.waitsFor]] : []),
     ["Status", plainStatus(seen)],
     ["Severity", seen.severity],
     ["Reason", seen.reason || say.NOTHING],
