@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "inspect": "what the running service knows of a message or a violation",
     "replay": "send dead letters back where they came from",
     "simulate": "the Push Kit simulator by itself",
+    "kafka": "one node of Apache Kafka by itself, to try things on",
     "bench": "our own benchmark, as ratios to limits measured in the same run",
 }
 """Each is a module of ``stream.commands`` with HELP, ``add_arguments(parser)`` and ``run(args) -> int``; only the one

@@ -15,9 +15,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -112,13 +113,14 @@ class ApacheKafka:
     """A Kafka cluster of ``nodes`` combined KRaft nodes, numbered from 1 as in Kafka's own metadata.
 
     ``properties`` are server properties and win over the defaults here (``{"message.max.bytes": 2_000_000}``).
-    ``heap_mb`` is the heap of each node, at most. May be started again after ``stop``, empty and at other ports.
+    ``heap_mb`` is the heap of each node, at most; ``port`` the first node's, 0: a free one, as those of all others are.
+    May be started again after ``stop``, empty and at other ports.
     """
 
     def __init__(
-        self, nodes: int = 1, properties: Mapping[str, str | int] | None = None, *, heap_mb: int = 512
+        self, nodes: int = 1, properties: Mapping[str, str | int] | None = None, *, heap_mb: int = 512, port: int = 0
     ) -> None:
-        self._count = nodes
+        self._count, self._port = nodes, port
         self._properties = dict(properties or {})
         self._heap_mb = heap_mb
         self._nodes: dict[int, _Node] = {}
@@ -197,7 +199,7 @@ class ApacheKafka:
     def _start_at_free_ports(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="unpush-kafka-"))
         self._reaper = _reap_with_us(self._folder)
-        self._nodes = _lay_out(self._folder, self._count, self._properties)
+        self._nodes = _lay_out(self._folder, _free_ports(2 * self._count, self._port), self._properties)
         self._format()
         for node in self._nodes.values():
             self._launch(node)
@@ -267,9 +269,9 @@ def _reap_with_us(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _lay_out(folder: Path, count: int, properties: Mapping[str, str | int]) -> dict[int, _Node]:
-    """Chooses ports and writes each node's files."""
-    ports = _free_ports(2 * count)
+def _lay_out(folder: Path, ports: Sequence[int], properties: Mapping[str, str | int]) -> dict[int, _Node]:
+    """Writes the files of each node, one for every two ports."""
+    count = len(ports) // 2
     nodes = {n: _Node(n, folder / f"node-{n}", ports[2 * n - 2], ports[2 * n - 1]) for n in range(1, count + 1)}
     voters = ",".join(f"{node.number}@127.0.0.1:{node.controller_port}" for node in nodes.values())
     for node in nodes.values():
@@ -303,12 +305,18 @@ def _replication(count: int) -> dict[str, str | int]:
     }
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody holds at this moment, all different."""
+def _free_ports(count: int, first: int = 0) -> list[int]:
+    """Ports that nobody holds at this moment, all different. Raises StartError where somebody holds the first."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
+        sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Kafka: what is closing is nobody's
+        for each, port in zip(sockets, [first, *repeat(0, count - 1)], strict=True):
+            try:
+                each.bind(("127.0.0.1", port))
+            except OSError as refused:
+                raise StartError(
+                    f"Kafka cannot listen on 127.0.0.1:{port}: {refused.strerror}; choose another port"
+                ) from None
         return [each.getsockname()[1] for each in sockets]
 
 

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from confluent_kafka.admin import AdminClient
 
 import stream.brokers.apache as apache
+from stream.__main__ import main
 from stream.brokers.apache import ApacheKafka
 from stream.model import StartError
 from tests.topics import FreshTopics
@@ -110,9 +111,37 @@ def test_a_port_taken_in_between_is_replaced(monkeypatch: pytest.MonkeyPatch) ->
         taken = squatter.getsockname()[1]
         free = apache._free_ports
         offers = iter([[taken, *free(1)]])
-        monkeypatch.setattr(apache, "_free_ports", lambda count: next(offers, None) or free(count))
+        monkeypatch.setattr(apache, "_free_ports", lambda count, first: next(offers, None) or free(count, first))
         with ApacheKafka() as broker:
             assert str(taken) not in broker.bootstrap_servers
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is started, and no other port is taken in its place."""
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        squatter.listen()
+        taken = squatter.getsockname()[1]
+        assert main(["kafka", "--port", str(taken)]) == 1
+    assert f"127.0.0.1:{taken}: Address already in use; choose another port" in capsys.readouterr().err
+
+
+def test_the_command_listens_where_it_was_told_and_leaves_nothing(tmp_path: Path) -> None:
+    """``unpush kafka``: a broker until the signal, exit 0, no file."""
+    (port,) = apache._free_ports(1)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "stream", "kafka", "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == f"listening on 127.0.0.1:{port}\n"
+        assert AdminClient({"bootstrap.servers": f"127.0.0.1:{port}"}).list_topics(timeout=10).brokers
+        command.send_signal(signal.SIGINT)
+        assert command.wait(20) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broker_that_cannot_start_says_why_in_its_own_words() -> None:
