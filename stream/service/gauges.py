@@ -122,6 +122,12 @@ class Gauges:
             found[place] = found.get(place, 0) + count
         return found
 
+    def _dead_by_reason(self) -> Json:
+        found = Counter[str]()
+        for (_, reason), number in self._dead_letters().items():
+            found[reason] += int(number)
+        return dict(+found)
+
     def _unread(self) -> dict[tuple[Topic, int], int]:
         return {**self._service.membership.unread, **self._service.tail.unread}
 
@@ -262,6 +268,7 @@ class Gauges:
             "callsInFlightBound": int(service.calls.gate.bound.calls),
             "gatewaySilentSince": self._as_ms(service.calls.gate.silence.since_s),
             "outbox": service.outbox.size,
+            "deadLetters": self._dead_by_reason(),
             "openMessages": len(service.desk.docket.open),
             "partitionersDiffer": service.chores.disagreement,
             "storeBytes": service.store.bytes_on_disk(),

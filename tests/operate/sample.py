@@ -109,6 +109,7 @@ def sample() -> dict[str, Any]:
             "waiting": 0,
         },
         "outbox": 41,
+        "deadLetters": {"unknown_schema": 2},
         "openMessages": 1_300,
         "partitionersDiffer": None,
         "storeBytes": 48_000_000,

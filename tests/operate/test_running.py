@@ -427,6 +427,7 @@ async def test_the_metrics_count_what_happened(tmp_path: Path) -> None:
             'unpush_oldest_call_age_seconds{severity="HIGH"} 0.0',
         ]
         await rig.until("/metrics", lambda r: all(line in r.text.splitlines() for line in wanted))
+        assert (await rig.get("/api/status")).json["deadLetters"] == {"wire_format": 1}
 
 
 async def test_the_service_gives_a_figure_for_every_metric(tmp_path: Path) -> None:

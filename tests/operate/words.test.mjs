@@ -138,6 +138,14 @@ test("a held violation says what is known of it", () => {
   assert.match(say.heldTold({ violations: { HIGH: row({ held: 300 }) }, held: [held] }), /^300 violations wait .*; the first 1 of them:$/);
 });
 
+test("what could not be read is counted, with its reasons", () => {
+  assert.equal(say.deadLetters({ deadLetters: {} }), 0);
+  assert.equal(say.deadLettersTold({ deadLetters: {} }), "every record could be read");
+  const seen = { deadLetters: { wire_format: 1_200, key: 1 } };
+  assert.equal(say.deadLetters(seen), 1_201);
+  assert.equal(say.deadLettersTold(seen), `wire_format 1${NARROW}200, key 1`);
+});
+
 test("a command is safe to paste, whatever an id holds", () => {
   assert.equal(say.command("approve", "v-1:2"), "unpush approve -c unpush.toml v-1:2");
   assert.equal(say.command("approve", "x; rm -rf ~"), "unpush approve -c unpush.toml 'x; rm -rf ~'");

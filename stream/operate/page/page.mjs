@@ -125,6 +125,8 @@ function showFigures(seen) {
   text($("waiting"), say.callsWaiting(seen));
   text($("outbox"), say.count(seen.outbox));
   text($("store"), `store ${say.bytes(seen.storeBytes)}`);
+  text($("dead"), say.count(say.deadLetters(seen)));
+  text($("dead-why"), say.deadLettersTold(seen));
 }
 
 function showViolations(seen) {

@@ -258,6 +258,17 @@ export function countedAgo(seen) {
   return seen.at - seen.countedAt < 3 * SECOND_MS ? "" : `Counted ${ago(seen.countedAt, seen.at)}.`;
 }
 
+/** Bad records, of every reason. */
+export function deadLetters(seen) {
+  return Object.values(seen.deadLetters).reduce((all, each) => all + each, 0);
+}
+
+/** What was wrong with them: what to do goes by the reason. */
+export function deadLettersTold(seen) {
+  const told = Object.entries(seen.deadLetters).map(([reason, number]) => `${reason} ${count(number)}`);
+  return told.join(", ") || "every record could be read";
+}
+
 /** What the guard holds, in all. */
 export function heldTold(seen) {
   const all = heldCount(seen);
