@@ -113,6 +113,28 @@ def two_apps() -> Shown:
     return Shown("apps", picture(title, panels, 90), rows)
 
 
+def noise() -> Shown:
+    run = stories.noise()
+    panels = [
+        Panel("calls in flight", [bound(run)]),
+        Panel("calls a second", [calls(run, "answered", 39, Verdict.REVOKED)]),
+    ]
+    least = min(sample.bound for sample in run.instances[0].samples)
+    rows = [("calls in flight that the gateway is believed to bear, at the least", "64, all", f"{least:.0f}")]
+    return Shown("noise", picture("Nothing is wrong, but answers take from 50 ms to seconds", panels, 40), rows)
+
+
+def many_critical() -> Shown:
+    run = stories.many_critical()
+    of = {
+        each: [call.at_s for call in run.calls() if call.severity is each] for each in (Severity.CRITICAL, Severity.LOW)
+    }
+    panels = [Panel("calls a second", [Curve(each.name, _by_second(times, 19)) for each, times in of.items()])]
+    low = len([at_s for at_s in of[Severity.LOW] if at_s > 5]) / len(run.calls(5, 20))
+    rows = [("calls that are LOW's, while more CRITICAL waits than can be called", "its share, 5 %", f"{low:.1%}")]
+    return Shown("severities", picture("More CRITICAL than can be called, and LOW beside it", panels, 20), rows)
+
+
 def overload() -> Shown:
     run = stories.overload()
     truth = fixed("borne", (10, 30), (60, 30))
@@ -192,8 +214,10 @@ SHOWN: Final[tuple[Callable[[], Shown], ...]] = (
     quota_steps,
     four_instances,
     two_apps,
+    noise,
     overload,
     outage,
+    many_critical,
     one_app_down,
     brownout,
 )
