@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stream.operate.otel import Spans
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+OTLP: Final = "otlp"
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 log = structlog.get_logger(__name__)
@@ -25,20 +26,32 @@ def spans_of(environ: Mapping[str, str]) -> Spans | None:
     """Where spans go by these variables, which must be this process's own; None: nowhere."""
     if not _asked_for(environ):
         return None
+    if (exporter := _exporter(environ)) != OTLP:
+        return _off(f"spans go to a collector by {OTLP} alone, and OTEL_TRACES_EXPORTER asks for {exporter}")
     protocol = next((environ[name] for name in PROTOCOLS if environ.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
         return _off(f"OTLP is sent by http/protobuf alone, and the environment asks for {protocol}")
+    return _to_collector(environ)
+
+
+def _to_collector(environ: Mapping[str, str]) -> Spans | None:
     try:
         from stream.operate.otel import Spans
+
+        return Spans.to_collector(named="OTEL_SERVICE_NAME" in environ or "service.name=" in _resource(environ))
     except ImportError as error:
         return _off(f'the extra is not installed ({error.name} is missing): pip install "unpush[otel]"')
-    return Spans.to_collector(named="OTEL_SERVICE_NAME" in environ or "service.name=" in _resource(environ))
+    except Exception as error:  # of a variable's value, whatever the SDK raises for it: no reason to revoke nothing
+        return _off(f"OpenTelemetry does not take the OTEL_ variables of this process: {error}")
 
 
 def _asked_for(environ: Mapping[str, str]) -> bool:
     off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "") or "otlp"
-    return not off and exporter == "otlp" and any(environ.get(name) for name in ENDPOINTS)
+    return not off and _exporter(environ) != "none" and any(environ.get(name) for name in ENDPOINTS)
+
+
+def _exporter(environ: Mapping[str, str]) -> str:
+    return environ.get("OTEL_TRACES_EXPORTER", "").strip() or OTLP
 
 
 def _resource(environ: Mapping[str, str]) -> str:

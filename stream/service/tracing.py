@@ -8,6 +8,7 @@ that another process does again has spans of its own.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from stream.pushkit.reply import Reply, Verdict
 from stream.work.apps import App
@@ -29,7 +30,7 @@ class Tracing:
         """``topic``: the violations'. ``gateway``: its URL."""
         self._spans = spans
         self._topic = topic
-        self._host = gateway.partition("://")[2]
+        self._gateway = _server(gateway)
 
     def call(self, app: App, parcel: Parcel) -> Span | None:
         """A revoke call leaves now; None: its message is not known here any more."""
@@ -45,7 +46,7 @@ class Tracing:
     def _about(self, app: App, parcel: Parcel) -> Attributes:
         return {
             "http.request.method": "POST",
-            "server.address": self._host,
+            **self._gateway,
             "unpush.client_id": app.client_id,
             "unpush.notify_id": parcel.notify_id or 0,
             "unpush.push_type": parcel.push_type or 0,
@@ -77,3 +78,9 @@ class Tracing:
         about: dict[str, str | int] = {"messaging.system": "kafka", "messaging.destination.name": self._topic}
         about |= {f"unpush.{name}": value for name, value in it.named(violation).items()}
         return self._spans.violation(trace, since_ms, about)
+
+
+def _server(gateway: str) -> Attributes:
+    """Source of the names: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span"""
+    url = urlsplit(gateway)
+    return {"server.address": url.hostname or "", "server.port": url.port or (443 if url.scheme == "https" else 80)}

@@ -97,6 +97,7 @@ async def test_a_violation_is_a_span_from_its_record_to_its_end_and_each_call_a_
     assert (about["unpush.violation_id"], about["unpush.end"], about["unpush.tokens_settled"]) == ("v", "settled", 3)
     assert (answered["unpush.tokens"], answered["unpush.attempt"]) == (3, 2)
     assert (answered["unpush.client_id"], answered["http.response.status_code"]) == (APP, 200)
+    assert f"http://{answered['server.address']}:{answered['server.port']}" == rig.simulator.url
     assert violation.start_time is not None
     assert all(violation.start_time <= (call.start_time or 0) for call in calls)
     assert all((call.end_time or 0) <= (violation.end_time or 0) for call in calls)
@@ -267,3 +268,23 @@ def test_what_is_asked_for_and_cannot_be_done_is_said_and_stops_nothing(monkeypa
     assert [(line["event"], line["log_level"]) for line in said] == [("tracing_off", "warning")] * 2
     assert "grpc" in said[0]["why"]
     assert 'pip install "unpush[otel]"' in said[1]["why"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "10", "max_export_batch_size must be less than or equal to max_queue_size"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT must be a non-negative integer"),
+        ("OTEL_TRACES_EXPORTER", "otlp,console", "OTEL_TRACES_EXPORTER asks for otlp,console"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER asks for zipkin"),
+    ],
+)
+def test_a_variable_that_cannot_be_followed_is_said_and_stops_nothing(
+    name: str, value: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Violations are revoked without spans too."""
+    environ = configured(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", **{name: value})
+    with capture_logs() as said:
+        assert spans_of(environ) is None
+    assert [line["event"] for line in said] == ["tracing_off"]
+    assert why in said[0]["why"]
