@@ -99,6 +99,7 @@ async def test_it_shows_everything_that_happens_and_the_browser_finds_nothing_wr
         )
         assert "unpush approve -c unpush.toml 'held; rm -rf ~'" in await seen.text("held")
         assert "refused: 80300007 (for 1 min" in await seen.text("apps")
+        assert "2\u202f401, learned" in await seen.text("apps")
         assert "partially revoked, late" in await seen.text("results")
         assert "not found" in await seen.text("results")
         assert "5\u202f000 still to read" in await seen.text("restores")

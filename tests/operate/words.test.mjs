@@ -88,13 +88,30 @@ test("of the times to revoke the worst is shown first", () => {
 });
 
 test("an app says why it is stopped and since when", () => {
-  const app = { waitsFor: null, since: null, callsInFlight: 0 };
+  const app = { waitsFor: null, since: null, callsInFlight: 0, breaker: "closed" };
   assert.equal(say.standing(app, 0), "idle");
   assert.equal(say.standing({ ...app, callsInFlight: 2 }, 0), "calling");
   assert.equal(say.standing({ ...app, waitsFor: "paused by the settings" }, 0), "paused by the settings");
   assert.equal(say.standing({ ...app, waitsFor: "refused", since: 0 }, 60_000), "refused (for 1 min)");
   assert.equal(say.appsTold([]), "No app has had a call yet.");
   assert.match(say.appsTold([app, { ...app, waitsFor: "x" }]), /^2 apps, 1 of them stopped\./);
+});
+
+test("an app whose calls get nowhere is not called idle", () => {
+  const app = { waitsFor: null, since: null, callsInFlight: 0, breaker: "open" };
+  assert.equal(say.standing(app, 0), "not answered, probed");
+  assert.equal(say.standing({ ...app, breaker: "opening", callsInFlight: 2 }, 0), "answered again, calling ever more");
+  assert.equal(say.standing({ ...app, waitsFor: "paused by the settings" }, 0), "paused by the settings");
+  assert.deepEqual(["closed", "open", "opening"].map((breaker) => say.stopped({ ...app, breaker })), [false, true, false]);
+});
+
+test("an app's limit is what is set, or what was learned where that is less", () => {
+  const limit = (devicesPerSecond, learnedDevicesPerSecond) => say.limit({ devicesPerSecond, learnedDevicesPerSecond });
+  assert.equal(limit(0, 0), "none set");
+  assert.equal(limit(3_000, 0), `3${NARROW}000`);
+  assert.equal(limit(3_000, 4_000), `3${NARROW}000`);
+  assert.equal(limit(3_000, 2_400.4), `2${NARROW}400, learned`);
+  assert.equal(limit(0, 2_400.4), `2${NARROW}400, learned`);
 });
 
 test("shards that need a look stand first", () => {

@@ -169,9 +169,9 @@ function showApps(seen) {
   text($("apps-words"), say.appsTold(seen.apps));
   rows($("apps"), seen.apps, (app) => app.clientId, (app) => [
     app.clientId,
-    { says: say.standing(app, seen.at), kind: app.waitsFor === null ? "text" : "text wary" },
+    { says: say.standing(app, seen.at), kind: say.stopped(app) ? "text wary" : "text" },
     number(rate?.byApp[app.clientId]),
-    { says: app.devicesPerSecond ? say.count(app.devicesPerSecond) : "none set", kind: "number" },
+    { says: say.limit(app), kind: "number" },
     number(app.largestCall),
     number(app.callsInFlight),
     number(app.devices.revoked ?? 0),

@@ -120,15 +120,23 @@ export function slowest(seen) {
   return waits.length ? { severity: waits[0][0], ...waits[0][1].toRevoked } : null;
 }
 
+const BREAKERS = { open: "not answered, probed", opening: "answered again, calling ever more" };
+
 /** How an app stands. */
 export function standing(app, nowMs) {
-  if (app.waitsFor === null) return app.callsInFlight ? "calling" : "idle";
+  if (app.waitsFor === null) return BREAKERS[app.breaker] ?? (app.callsInFlight ? "calling" : "idle");
   return app.since === null ? app.waitsFor : `${app.waitsFor} (for ${duration(nowMs - app.since)})`;
 }
 
 /** Whether an app makes no ordinary calls though it could have some. */
 export function stopped(app) {
-  return app.waitsFor !== null;
+  return app.waitsFor !== null || app.breaker === "open";
+}
+
+/** Devices a second that an app is held to: what is set, or what Push Kit was found to take, where that is less. */
+export function limit({ devicesPerSecond: set, learnedDevicesPerSecond: learned }) {
+  if (learned && (!set || learned < set)) return `${count(learned)}, learned`;
+  return set ? count(set) : "none set";
 }
 
 /** The shards that still read their past first, then those that are behind most, then by number. */
