@@ -41,7 +41,7 @@ def _to_collector(environ: Mapping[str, str]) -> Spans | None:
         return Spans.to_collector(named="OTEL_SERVICE_NAME" in environ or "service.name=" in _resource(environ))
     except ImportError as error:
         return _off(f'the extra is not installed ({error.name} is missing): pip install "unpush[otel]"')
-    except Exception as error:  # of a variable's value, whatever the SDK raises for it: no reason to revoke nothing
+    except (ValueError, TypeError, OSError) as error:  # a wrong number, say: no reason to revoke nothing
         return _off(f"OpenTelemetry does not take the OTEL_ variables of this process: {error}")
 
 
