@@ -81,6 +81,8 @@ def _choice(args: argparse.Namespace, settings: Settings) -> Choice:
     for name in args.topic:
         if name not in sources:
             raise SettingsError(f"--topic {name}: dead letters come from {' and '.join(sources)}")
+    if args.since is not None and args.until is not None and args.since >= args.until:
+        raise SettingsError("--since is not before --until: no record lies between them")
     return Choice(frozenset(args.reason), frozenset(args.topic), args.since, args.until)
 
 

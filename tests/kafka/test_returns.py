@@ -135,6 +135,13 @@ def test_wrong_usage_is_exit_2(wrong: list[str]) -> None:
     assert caught.value.code == 2
 
 
+def test_a_span_without_a_moment_in_it_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else "0 of 40" looks as if there were nothing to send back. No broker is asked."""
+    file = written(tmp_path, "127.0.0.1:9", None)
+    assert main(["replay", "-c", str(file), "--since", "1h", "--until", "3h"]) == 2
+    assert capsys.readouterr().err == "unpush: --since is not before --until: no record lies between them\n"
+
+
 # --- on Apache Kafka
 
 
