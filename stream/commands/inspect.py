@@ -19,10 +19,9 @@ from rich.console import Console
 
 from stream.model import SettingsError
 from stream.operate import shown
-from stream.operate.asking import Answer, ask, given_id
+from stream.operate.asking import Answer, ask, given_address, given_id
 from stream.operate.paths import message_path, violation_path
 from stream.settings import Settings, load_settings, settings_of
-from stream.settings.kinds import reachable_at
 
 HELP: Final = (
     "What the running service knows of a message or a violation. Exit 0: it is shown; 1: it is not known there, or "
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at",
         action="append",
         default=[],
-        type=_address,
+        type=given_address,
         metavar="HOST:PORT",
         help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
     )
@@ -87,13 +86,3 @@ def _show(kind: str, answer: Answer) -> None:
         console.width = _PLAIN_WIDTH
     for each in shown.message(answer.body) if kind == "message" else shown.violation(answer.body):
         console.print(each, markup=False)
-
-
-def _address(text: str) -> str:
-    try:
-        found: str | None = reachable_at().read(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address such as 10.0.0.7:8070 or https://host:port")
-    return found

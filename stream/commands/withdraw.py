@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stream.model import Status
 from stream.operate import log
-from stream.operate.asking import given_id
+from stream.operate.asking import given_address, given_id
 from stream.service.deciding import decide, decide_blindly
 from stream.settings import load_settings
 
@@ -24,7 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush withdraw`` takes."""
     parser.add_argument("ids", type=given_id, nargs="+", metavar="ID", help="violationIds")
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
-    parser.add_argument(
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        type=given_address,
+        metavar="HOST:PORT",
+        help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
+    )
+    whom.add_argument(
         "--message",
         type=given_id,
         metavar="MESSAGE_ID",
@@ -37,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args.config, os.environ)
     log.configure(settings.log.level, settings.log.format)
     if args.message is None:
-        decide(settings, Status.WITHDRAWN, args.ids, None)
+        decide(settings, Status.WITHDRAWN, args.ids, None, args.at)
     else:
         decide_blindly(settings, Status.WITHDRAWN, args.ids, args.message, time.time_ns() // 1_000_000)
     return 0

@@ -20,6 +20,7 @@ from yarl import URL
 from stream.model import StartError
 from stream.operate.paths import followed
 from stream.settings import Address, HttpSettings
+from stream.settings.kinds import reachable_at
 
 WITHIN_S: Final = 25.0
 """A violation may be searched for ten seconds, by each of the instances that are named."""
@@ -46,6 +47,17 @@ def given_id(text: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8, as ids are") from None
     return text
+
+
+def given_address(text: str) -> str:
+    """A base URL from a command line, ``host:port`` too. Raises ArgumentTypeError."""
+    try:
+        found: str | None = reachable_at().read(text)
+    except ValueError:
+        found = None
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address such as 10.0.0.7:8070 or https://host:port")
+    return found
 
 
 def own_address(listen: Address) -> str:

@@ -8,7 +8,7 @@ APPROVED tries again what was given up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stream.model import StartError, Status, UnpushError, ViolationEvent
@@ -18,13 +18,15 @@ from stream.service.decisions import Decisions, blind_event, event_of
 from stream.settings import Settings
 
 
-def decide(settings: Settings, status: Status, violation_ids: Iterable[str], message_id: str | None) -> None:
-    """For violations that the running service knows; ``message_id``: where several messages have one of such an id.
-    Prints a line for each. Raises StartError where any was not written."""
+def decide(
+    settings: Settings, status: Status, violation_ids: Iterable[str], message_id: str | None, at: Sequence[str] = ()
+) -> None:
+    """For violations that the running service knows; ``message_id``: where several messages have one of such an id;
+    ``at``: whom to ask, as of ``ask``. Prints a line for each. Raises StartError where any was not written."""
     decisions, wrong = None, list[UnpushError]()
     for violation_id in violation_ids:
         try:
-            seen = _known(settings, violation_id, message_id)
+            seen = _known(settings, violation_id, message_id, at)
             decisions = decisions or Decisions(settings)
             _write(decisions, event_of(seen, status), seen["partition"], seen)
         except UnpushError as error:
@@ -45,8 +47,8 @@ def decide_blindly(
     _raise(wrong)
 
 
-def _known(settings: Settings, violation_id: str, message_id: str | None) -> dict[str, Any]:
-    answer = asyncio.run(ask(settings.http, violation_path(violation_id, message_id)))
+def _known(settings: Settings, violation_id: str, message_id: str | None, at: Sequence[str]) -> dict[str, Any]:
+    answer = asyncio.run(ask(settings.http, violation_path(violation_id, message_id), at))
     if not answer.known:
         raise StartError(str(answer.body.get("error")))
     return answer.body

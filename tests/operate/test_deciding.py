@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from stream.__main__ import main
 from stream.model import Severity, StartError, Status
+from stream.pushkit.simulator import make_key_file
 from stream.service.deciding import decide, decide_blindly
 from stream.service.decisions import event_of
 from stream.settings import Address, Settings
-from tests.operate.running import Rig, running
+from tests.operate.running import Rig, running, written_settings
 
 GUARD = "guard.max_devices_per_violation = 2"
 Capture = pytest.CaptureFixture[str]
@@ -77,6 +79,38 @@ async def test_unknown_ids_are_named_and_the_others_are_written(tmp_path: Path) 
         with pytest.raises(StartError, match="'nobody' is not known here"):
             await asyncio.to_thread(decide, settings_of(rig), Status.WITHDRAWN, ["nobody", "known"], None)
         await rig.until("/api/violations/known", state("withdrawn"))
+
+
+async def test_a_service_may_be_named_that_listens_elsewhere(tmp_path: Path) -> None:
+    """--at: a port of chance, or another instance, where the group does not tell who has what."""
+    async with running(tmp_path, GUARD) as rig:
+        await rig.ready()
+        rig.event("v", "m")
+        await rig.until("/api/violations/v", lambda reply: reply.status == 200)
+        with pytest.raises(StartError, match="--at HOST:PORT"):
+            await asyncio.to_thread(decide, rig.service.settings, Status.WITHDRAWN, ["v"], None)
+        at = f"http://{rig.address}"
+        await asyncio.to_thread(decide, rig.service.settings, Status.WITHDRAWN, ["v"], None, [at])
+        await rig.until("/api/violations/v", state("withdrawn"))
+
+
+@pytest.mark.parametrize(
+    "words", [["approve", "--at", "nowhere"], ["withdraw", "--at", "127.0.0.1:1", "--message", "m"]]
+)
+def test_an_address_that_is_none_or_is_not_asked_is_exit_2(words: list[str]) -> None:
+    """With --message a withdrawal asks nobody."""
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "-c", "x", "v"])
+    assert caught.value.code == 2
+
+
+def test_the_address_of_the_command_is_the_one_that_is_asked(tmp_path: Path, capsys: Capture) -> None:
+    """Nobody answers there, and the sentence names it."""
+    file = written_settings(tmp_path, "127.0.0.1:1", "http://127.0.0.1:1")
+    make_key_file(tmp_path / "key.json", "project", "1")
+    for command in ("approve", "withdraw"):
+        assert main([command, "v", "-c", str(file), "--at", "127.0.0.1:1"]) == 1
+        assert "no running service answers at http://127.0.0.1:1: connection refused" in capsys.readouterr().err
 
 
 async def test_a_withdrawal_that_names_its_message_asks_no_service(tmp_path: Path) -> None:
