@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hmac
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from typing import Final, NamedTuple
 import orjson
 import structlog
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from stream.model import StartError, UnpushError
@@ -104,7 +106,7 @@ class Front:
         # An id may hold anything, a slash or a new line too; it comes percent-encoded or not.
         app.router.add_get(r"/api/messages/{id:[\s\S]+}", self._message)
         app.router.add_get(r"/api/violations/{id:[\s\S]+}", self._violation)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(app, access_log=None, logger=_strangers_left_out(), shutdown_timeout=SHUTDOWN_S)
 
     def _add_page(self, app: web.Application) -> None:
         live = Live(self._sights.overview)
@@ -174,6 +176,18 @@ class Front:
         violation_id, message_id = request.match_info["id"], request.query.get("messageId")
         seen = await self._sights.violation(violation_id, message_id, _far(request))
         return _found(seen, violation_path(violation_id, message_id))
+
+
+def _strangers_left_out() -> logging.Logger:
+    """The server's own log, without a traceback for each who sends what is no HTTP: that is answered 400, the token is
+    not asked for by then, and nothing is wrong here."""
+    found = logging.getLogger("unpush.http")
+    found.addFilter(_ours)
+    return found
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _far(request: web.Request) -> Far:

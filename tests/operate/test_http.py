@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -199,6 +200,25 @@ async def test_an_id_may_hold_anything() -> None:
             assert (await reply.json())["error"] == "asked for a/b\nc%"
         async with session.get(URL("/api/violations/%0A", encoded=True)) as reply:
             assert (await reply.json())["asked"] == ["\n", None]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /api/messages/" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nno HTTP\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_400_and_no_line_of_the_log(said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody who reaches the port could fill the log with tracebacks: no token is asked for by then."""
+    async with Front(HttpSettings(Address("127.0.0.1", 0), None, None, Secret("s3cret")), SIGHTS) as server:
+        reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+        writer.write(said)
+        answered = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    assert b" 400 Bad Request\r\n" in answered
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 async def test_a_port_in_use_is_one_sentence() -> None:
