@@ -7,6 +7,7 @@ Request: https://developer.huawei.com/consumer/cn/doc/harmonyos-references/push-
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +27,8 @@ from stream.pushkit.reply import MAX_REPLY_BYTES, Reply, no_reply, skew_s, sort_
 KEEPALIVE_S: Final = 15.0
 """Below what gateways usually keep an idle connection for (60 s and more); Huawei states no figure."""
 
-_MAX_TRACE_CHARS: Final = 512
-"""Today's version has 55; later ones may add to it: https://www.w3.org/TR/trace-context/#versioning-of-traceparent"""
+_TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""Ids and flags, nothing that anybody could read: https://www.w3.org/TR/trace-context/#traceparent-header-field-values"""
 
 SessionFactory = Callable[[float, int], aiohttp.ClientSession]
 
@@ -226,8 +227,8 @@ def _headers(push_type: int, authorization: str) -> CIMultiDict[str]:
 
 
 def _traced(headers: CIMultiDict[str], traceparent: str) -> CIMultiDict[str]:
-    """With the trace's header, if it can be sent at all: it comes from producers, and must not cost the call."""
-    if len(traceparent) > _MAX_TRACE_CHARS or not (traceparent.isascii() and traceparent.isprintable()):
+    """With the trace's header, if it is one: it comes from producers, must not cost the call, and goes to strangers."""
+    if _TRACEPARENT.fullmatch(traceparent) is None:
         return headers
     headers = headers.copy()
     headers["traceparent"] = traceparent

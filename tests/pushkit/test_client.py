@@ -43,6 +43,9 @@ async def gateway(
             await push_kit.close()
 
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
 async def revoke(push_kit: PushKit, client_id: str = "app-1", **trace: str) -> Reply:
     return await push_kit.revoke(client_id, 2, AUTHORIZATION, BODY, TOKENS, **trace)
 
@@ -90,15 +93,28 @@ async def test_a_new_jwt_is_sent_from_the_next_call_on() -> None:
 async def test_a_trace_goes_along() -> None:
     """The W3C traceparent passes through to the call, and only to this call."""
     async with gateway(answer()) as (push_kit, seen):
-        await revoke(push_kit, traceparent="00-aa-bb-01")
+        await revoke(push_kit, traceparent=TRACEPARENT)
         await revoke(push_kit)
-    assert "traceparent: 00-aa-bb-01\r\n" in seen.requests[0][0]
+    assert f"traceparent: {TRACEPARENT}\r\n" in seen.requests[0][0]
     assert "trace" not in seen.requests[1][0]
 
 
-@pytest.mark.parametrize("poison", ["a\r\nX-Evil: 1", "a\x00", "é", "x" * 600])
-async def test_a_trace_that_cannot_be_sent_does_not_cost_the_call(poison: str) -> None:
-    """The header comes from producers: a bad one must not keep its violation from being revoked."""
+@pytest.mark.parametrize(
+    "poison",
+    [
+        "a\r\nX-Evil: 1",
+        "a\x00",
+        "é",
+        "x" * 600,
+        "customer=ann",
+        TRACEPARENT.upper(),
+        f"{TRACEPARENT}-customer=ann",
+        "ff" + TRACEPARENT[2:],
+    ],
+)
+async def test_a_trace_that_is_none_does_not_cost_the_call_and_does_not_leave(poison: str) -> None:
+    """The header comes from producers: a bad one must not keep its violation from being revoked, nor tell Push Kit
+    anything but ids."""
     async with gateway(answer()) as (push_kit, seen):
         reply = await revoke(push_kit, traceparent=poison)
     assert reply.verdict is Verdict.REVOKED
