@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from stream.demo.plan import APPS
 from stream.operate import live
 from stream.operate.http import Front, Json
 from stream.settings import Address, HttpSettings, Secret
 from tests.operate.browser import Visit, browser, visit
+from tests.operate.pictures import demo
 from tests.operate.running import running
 from tests.operate.sample import LONG, MARKUP, sample
 from tests.operate.test_http import SIGHTS
@@ -274,3 +276,18 @@ async def _to(seen: Visit, id: str) -> None:
         if await seen.focused() == id:
             return
     raise AssertionError(f"{id} cannot be reached")
+
+
+async def test_the_running_demo_is_shown_and_one_of_its_results_is_looked_up(chromium: Any) -> None:
+    """What `unpush demo` names as the service's own page: figures, apps, results, and the way from a result to all that
+    is known of its violation."""
+    async with demo("--sends", "200", "--violations", "60") as address, visit(chromium, address) as seen:
+        await seen.until("verdict", "Ready")
+        await seen.until("results", "revoked")
+        await seen.until("apps", APPS[0].client_id)
+        await seen.page.wait_for_function("() => parseInt(document.getElementById('rate').innerText) > 0")
+        await seen.page.locator("#results a").first.click()
+        await seen.until("found-title", "Violation ")
+        await seen.until("found-facts", " of ")
+        assert "12 of 12 shards" in await seen.text("shards-words")
+        assert seen.complaints == []
