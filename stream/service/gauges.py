@@ -333,11 +333,12 @@ class Gauges:
 
 def _reused(client_id: str, standing: Standing) -> str:
     seen = standing.latest
-    example = f", the last {seen}" if seen else ""
-    return (
-        f"app {client_id} gives one notifyId to several messages: of {standing.looked_at} sampled slots "
-        f"{standing.reused} times{example}; a revoke of one may take away another"
-    )
+    if standing.reused:
+        example = f", the last {seen}" if seen else ""
+        found = f"of {standing.looked_at} sampled slots {standing.reused} times{example}"
+    else:
+        found = f"an earlier process found {seen}"
+    return f"app {client_id} gives one notifyId to several messages: {found}; a revoke of one may take away another"
 
 
 def _held_seen(seen: HeldSeen) -> Json:

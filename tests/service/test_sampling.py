@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from stream.block import turn_of
 from stream.model import Topic
 from stream.service import sampling
+from stream.service.gauges import _reused as reused_told
+from stream.work.reuse import Found, Message, Reuse
 from tests.service.small_world import RETENTION_MS, SmallWorld
 
 TOKENS = [Random(number).randbytes(56).hex() for number in range(3_000)]
@@ -67,3 +69,17 @@ def test_an_app_that_was_mended_is_forgiven_after_the_retention(world: SmallWorl
     assert world.sampling.reusing.keys() == {"app"}
     world.clock.ms += RETENTION_MS + 1
     assert not world.sampling.reusing
+
+
+def test_what_an_earlier_process_found_is_said_as_that() -> None:
+    """Not "of 0 sampled slots 0 times"."""
+    reuse = Reuse(RETENTION_MS, 0)
+    reuse.recall(Found("app", 7, "m", "n"), 1)
+    said = reused_told("app", reuse.apps["app"])
+    assert "an earlier process found notifyId 7 for messages m and n; a revoke" in said
+    reuse.look("app", 8, Message(b"o", "o"), [b"t"], 2)
+    assert reused_told("app", reuse.apps["app"]) == said, "a slot more says nothing yet"
+    reuse.look("app", 8, Message(b"p", "p"), [b"t"], 3)
+    assert "of 1 sampled slots 1 times, the last notifyId 8 for messages o and p; a revoke" in reused_told(
+        "app", reuse.apps["app"]
+    )
