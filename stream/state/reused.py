@@ -23,7 +23,7 @@ def recalled(folder: Path) -> dict[str, tuple[Found, int]]:
     try:
         lines = json.loads((folder / FILE).read_text("utf-8"))
         return {str(name): (Found(str(name), int(slot), str(a), str(b)), int(ms)) for name, slot, a, b, ms in lines}
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError):
         return {}
 
 

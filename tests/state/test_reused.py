@@ -20,7 +20,20 @@ def test_what_was_found_is_known_again(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
 
 
-@pytest.mark.parametrize("text", [None, "", "{}", "[1]", '[["a", 7, "m"]]', '[["a", "x", "m", "n", 1]]', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{}",
+        "[1]",
+        '[["a", 7, "m"]]',
+        '[["a", "x", "m", "n", 1]]',
+        '[["a", 7, "m", "n", 1e999]]',
+        "[" * 9_999,
+        "\udcff",
+    ],
+)
 def test_a_file_that_says_something_else_says_nothing(tmp_path: Path, text: str | None) -> None:
     """It is found again; nobody is kept from starting by it."""
     if text is not None:
