@@ -8,7 +8,7 @@ const NARROW = "\u202f";
 const HOUR = 3_600_000;
 
 const row = (more = {}) => ({ waiting: 0, active: 0, held: 0, settled: 0, withdrawn: 0, oldest: null, toRevoked: null, ...more });
-const calm = { ready: true, reasons: [], notes: [], violations: { HIGH: row(), LOW: row() } };
+const calm = { ready: true, reasons: [], notes: [], shards: [], partitions: 0, violations: { HIGH: row(), LOW: row() } };
 const shard = (partition, sends = {}) => ({
   partition,
   sends: { unread: 0, restoring: 0, readBackTo: null, ...sends },
@@ -145,12 +145,21 @@ test("approving a held violation: how many devices, whose, and how long at least
   assert.equal(say.approving({ tokensOpen: 1, apps: [] }, apps), "Approving revokes up to 1 device.");
 });
 
+test("a page of one instance among several says so", () => {
+  const seen = { groupId: "unpush", version: "1", dryRun: false, shards: [shard(0)], partitions: 1 };
+  assert.equal(say.who(seen), "group unpush, version 1");
+  assert.equal(say.who({ ...seen, partitions: 12 }), "group unpush, version 1, this instance with 1 of 12 shards");
+  assert.equal(say.who({ ...seen, dryRun: true }), "group unpush, version 1, dry run: no calls");
+});
+
 test("a held violation says what is known of it", () => {
   const held = { messageId: "m", severity: "HIGH", detectedAt: 0, detector: null, reason: "", tokensOpen: 1, apps: [] };
   assert.equal(say.heldWhy(held, 60_000), "Message m · HIGH, found 1 min ago");
   const told = { ...held, detector: "d", reason: "spam", heldFor: "too many" };
   assert.equal(say.heldWhy(told, 60_000), "Message m · HIGH, found 1 min ago by d · spam · too many");
   assert.equal(say.heldTold({ ...calm, held: [] }), "Nothing is held.");
+  const some = { ...calm, held: [], shards: [shard(0)], partitions: 12 };
+  assert.equal(say.heldTold(some), "Nothing is held here, of 1 of 12 shards; the other instances show theirs.");
   assert.equal(say.heldTold({ violations: { HIGH: row({ held: 1 }) }, held: [held] }), "1 violation waits for a person's word:");
   assert.match(say.heldTold({ violations: { HIGH: row({ held: 300 }) }, held: [held] }), /^300 violations wait .*; the first 1 of them:$/);
 });

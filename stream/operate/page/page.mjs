@@ -94,7 +94,7 @@ function heard(seen) {
 }
 
 function show(seen) {
-  text($("who"), `group ${seen.groupId}, version ${seen.version}${seen.dryRun ? ", dry run: no calls" : ""}`);
+  text($("who"), say.who(seen));
   text($("connection"), `${paused() ? "paused at" : "live at"} ${clock(seen.at)}`);
   showHealth(seen);
   showFigures(seen);

@@ -280,7 +280,7 @@ export function deadLettersTold(seen) {
 /** What the guard holds, in all. */
 export function heldTold(seen) {
   const all = heldCount(seen);
-  if (all === 0) return "Nothing is held.";
+  if (all === 0) return part(seen) ? `Nothing is held here, of ${part(seen)}; the other instances show theirs.` : "Nothing is held.";
   const shown = all > seen.held.length ? `; the first ${count(seen.held.length)} of them` : "";
   return `${many(all, "violation")} wait${all === 1 ? "s" : ""} for a person's word${shown}:`;
 }
@@ -325,6 +325,17 @@ export function shardsTold(seen) {
   const past = seen.shards.filter((shard) => restoring(shard)).length;
   const read = past ? `${count(past)} still read their past` : "the past is read";
   return `${count(seen.shards.length)} of ${many(seen.partitions, "shard")} here; ${many(lag, "record")} unread; ${read}.`;
+}
+
+/** Of what this page is. */
+export function who(seen) {
+  const some = part(seen) ? `, this instance with ${part(seen)}` : "";
+  return `group ${seen.groupId}, version ${seen.version}${some}${seen.dryRun ? ", dry run: no calls" : ""}`;
+}
+
+/** Which part of all this instance has, where it has not all: the others' violations are not on its page. */
+export function part({ shards, partitions }) {
+  return shards.length < partitions ? `${count(shards.length)} of ${many(partitions, "shard")}` : "";
 }
 
 /** How far a shard's sends have been read back. */
