@@ -137,7 +137,7 @@ class Sender:
         patience = {} if {"message.timeout.ms", "delivery.timeout.ms"} & given.keys() else _PATIENCE
         self._producer = Producer(properties.producer(settings) | patience | {"logger": SILENT})
         self._rate, self._tally = rate, tally
-        self._begun_s, self._begun = time.monotonic(), 0
+        self._due_s = time.monotonic()
         self._failed: KafkaError | None = None
 
     def send(self, record: Returned) -> None:
@@ -158,14 +158,16 @@ class Sender:
                 self._producer.poll(_SLICE_S)
             except KafkaException as error:  # larger than message.max.bytes, or its topic is gone by now
                 raise StartError(_stopped(self._tally, error.args[0].str())) from None
-        self._begun += 1
         self._producer.poll(0)
         self._refuse()
 
     def _wait(self) -> None:
-        due_s = self._begun_s + (self._begun / self._rate if self._rate else 0.0)
-        while (rest_s := due_s - time.monotonic()) > 0:
+        if self._rate is None:
+            return
+        while (rest_s := self._due_s - time.monotonic()) > 0:
             self._producer.poll(min(rest_s, _SLICE_S))
+        # Time in which nothing was there to send is not made up for: violations come all at once, when all is read.
+        self._due_s = max(self._due_s, time.monotonic() - _SLICE_S) + 1 / self._rate
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is None:

@@ -128,6 +128,18 @@ def test_a_record_that_librdkafka_does_not_take_is_one_sentence(tmp_path: Path) 
         sender.send(record)
 
 
+def test_the_rate_is_kept_also_where_long_nothing_was_sent(tmp_path: Path) -> None:
+    """Violations wait until all is read, and are not made up for in a burst then."""
+    sender = Sender(load_settings(written(tmp_path, "127.0.0.1:9", None), {}), 100.0, Tally())
+    record = sorter().take(b"k", b"v", letter(), 5_000)
+    assert record is not None
+    sender._due_s -= 3_600
+    begun_s = time.monotonic()
+    for _ in range(50):
+        sender.send(record)
+    assert 0.25 < time.monotonic() - begun_s < 5
+
+
 @pytest.mark.parametrize("wrong", [["--since", "soon"], ["--rate", "0"], ["--rate", "x"], ["--reason", "bad"]])
 def test_wrong_usage_is_exit_2(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
