@@ -26,6 +26,8 @@ WITHIN_S: Final = 25.0
 """A violation may be searched for ten seconds, by each of the instances that are named."""
 CONNECTED_WITHIN_S: Final = 5.0
 MOST_HOPS: Final = 5
+LONGEST_PATH: Final = 8_000
+"""A little less than servers take of a request's first line (8,190 bytes)."""
 
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -73,6 +75,10 @@ def own_address(listen: Address) -> str:
 async def ask(settings: HttpSettings, path: str, at: Sequence[str] = ()) -> Answer:
     """The first instance that knows it, of those at these base URLs (none: the one of ``http.listen``); else the last
     that does not. Raises StartError where one cannot tell or none answers."""
+    if len(path) > LONGEST_PATH:
+        raise StartError(
+            f"an id so long cannot be asked for: its address has {len(path)} characters, {LONGEST_PATH} are taken"
+        )
     token = {} if settings.token is None else {hdrs.AUTHORIZATION: f"Bearer {settings.token.reveal()}"}
     timeout = aiohttp.ClientTimeout(total=WITHIN_S, sock_connect=CONNECTED_WITHIN_S)
     silent: StartError | None = None

@@ -20,6 +20,7 @@ from stream.__main__ import main
 from stream.model import StartError
 from stream.operate import shown
 from stream.operate.asking import ask, own_address
+from stream.operate.paths import message_path
 from stream.settings import Address, HttpSettings, Secret
 from tests.operate.running import running
 from tests.operate.test_running import state
@@ -155,6 +156,12 @@ async def test_the_first_that_knows_it_answers_and_else_the_404_names_the_partit
         assert (await ask(SETTINGS, "/x", [one, other])).known
         answer = await ask(SETTINGS, "/x", [one])
         assert (answer.known, answer.body["partition"]) == (False, 3)
+
+
+async def test_an_id_that_no_address_can_hold_is_said_to_be_too_long() -> None:
+    """Else the server's 400 would read as if no Unpush were there."""
+    with pytest.raises(StartError, match="its address has 9014 characters, 8000 are taken"):
+        await ask(SETTINGS, message_path("ü" * 1_500), [closed()])
 
 
 async def test_who_does_not_answer_may_be_the_one_that_knows() -> None:
