@@ -19,6 +19,7 @@ from stream.pushkit.simulator import AppFaults, End, Failure, Faults, make_key_f
 from stream.service import lookup
 from stream.service.views import Views
 from stream.wire.partitioners import Partitioner
+from stream.work import breaker
 from tests.operate.running import APP, PARTITIONS, TOPICS, Reply, Rig, running, written_settings
 
 HANGING = Faults(all=AppFaults(failures=(Failure(end=End.HANG_BEFORE),)))
@@ -330,8 +331,11 @@ async def test_a_paused_app_is_told_and_does_not_make_it_unready(tmp_path: Path)
         assert (await state(rig, "v1", "withdrawn")).json["waitsFor"] is None
 
 
-async def test_a_gateway_that_answers_nobody_is_told_and_how_calls_fare(tmp_path: Path) -> None:
+async def test_a_gateway_that_answers_nobody_is_told_and_how_calls_fare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Learned limits and breakers are visible: /readyz, /api/status, metrics; and over when the gateway answers."""
+    monkeypatch.setattr(breaker, "SILENT_AFTER", breaker.OPENS_AFTER)  # by one app's probes it would take a minute
     async with running(tmp_path) as rig:
         await rig.ready()
         await rig.simulator.set_faults(Faults(all=AppFaults(failures=(Failure(status=502),))))
