@@ -8,10 +8,15 @@ topic is what counts.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Final
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+SETTLED_WITHIN_S: Final = 60.0
+"""Just after a start brokers cannot tell where a partition ends."""
 
 Note = Callable[[int, int, int], None]
 """Takes a place: partition, offset, the record's time (ms)."""
@@ -48,7 +53,18 @@ class Places:
         properties = {"bootstrap.servers": self._bootstrap_servers, "group.id": "places", "log_level": 0}
         with closing(Consumer(properties)) as reader:
             place = TopicPartition(topic, partition, 0)
-            end = reader.get_watermark_offsets(place, 20)[1]
+            end = _end_of(reader, place)
             reader.assign([place])
             while reader.position([place])[0].offset < end:
                 yield from (message for message in reader.consume(500, 1.0) if message.error() is None)
+
+
+def _end_of(reader: Consumer, place: TopicPartition) -> int:
+    until_s = time.monotonic() + SETTLED_WITHIN_S
+    while True:
+        try:
+            return reader.get_watermark_offsets(place, 20)[1]
+        except KafkaException:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.2)
