@@ -2,7 +2,8 @@
 
 Promised: when ``start`` returns, every node answers and sees all the others; ``stop`` leaves no process and no file,
 and when our own process is killed, a watcher does the same. Data survives ``kill_node``, not ``stop``.
-Not promised: durability beyond the process (nothing is fsynced), TLS, Windows.
+Not promised: durability beyond the process (nothing is fsynced), Windows; nor a word about who may listen in, since
+there always is a plain listener.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class _Node:
     folder: Path
     port: int
     controller_port: int
+    secure_port: int
 
     @property
     def address(self) -> str:
@@ -114,13 +116,20 @@ class ApacheKafka:
 
     ``properties`` are server properties and win over the defaults here (``{"message.max.bytes": 2_000_000}``).
     ``heap_mb`` is the heap of each node, at most; ``port`` the first node's, 0: a free one, as those of all others are.
+    ``secure`` adds a listener SASL_SSL to the plain one; its certificate and its mechanisms are the properties' affair.
     May be started again after ``stop``, empty and at other ports.
     """
 
     def __init__(
-        self, nodes: int = 1, properties: Mapping[str, str | int] | None = None, *, heap_mb: int = 512, port: int = 0
+        self,
+        nodes: int = 1,
+        properties: Mapping[str, str | int] | None = None,
+        *,
+        heap_mb: int = 512,
+        port: int = 0,
+        secure: bool = False,
     ) -> None:
-        self._count, self._port = nodes, port
+        self._count, self._port, self._secure = nodes, port, secure
         self._properties = dict(properties or {})
         self._heap_mb = heap_mb
         self._nodes: dict[int, _Node] = {}
@@ -133,6 +142,11 @@ class ApacheKafka:
     def bootstrap_servers(self) -> str:
         """Every node's address, those that are down at the moment included."""
         return ",".join(node.address for node in self._nodes.values())
+
+    @property
+    def secure_servers(self) -> str:
+        """The same by the listener that ``secure`` adds; nobody answers there without it."""
+        return ",".join(f"127.0.0.1:{node.secure_port}" for node in self._nodes.values())
 
     @property
     def controller(self) -> int:
@@ -199,7 +213,7 @@ class ApacheKafka:
     def _start_at_free_ports(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="unpush-kafka-"))
         self._reaper = _reap_with_us(self._folder)
-        self._nodes = _lay_out(self._folder, _free_ports(2 * self._count, self._port), self._properties)
+        self._nodes = _lay_out(self._folder, _free_ports(3 * self._count, self._port), self._properties, self._secure)
         self._format()
         for node in self._nodes.values():
             self._launch(node)
@@ -269,14 +283,15 @@ def _reap_with_us(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _lay_out(folder: Path, ports: Sequence[int], properties: Mapping[str, str | int]) -> dict[int, _Node]:
-    """Writes the files of each node, one for every two ports."""
-    count = len(ports) // 2
-    nodes = {n: _Node(n, folder / f"node-{n}", ports[2 * n - 2], ports[2 * n - 1]) for n in range(1, count + 1)}
+def _lay_out(folder: Path, ports: Sequence[int], properties: Mapping[str, str | int], secure: bool) -> dict[int, _Node]:
+    """Writes the files of each node, one for every three ports."""
+    shares = enumerate(zip(ports[::3], ports[1::3], ports[2::3], strict=True), 1)
+    nodes = {number: _Node(number, folder / f"node-{number}", *share) for number, share in shares}
     voters = ",".join(f"{node.number}@127.0.0.1:{node.controller_port}" for node in nodes.values())
     for node in nodes.values():
         node.folder.mkdir()
-        settings = {**_QUICK, **_identity(node, voters), **_replication(count), **properties}
+        settings = {**_QUICK, **_identity(node, voters), **_listeners(node, secure), **_replication(len(nodes))}
+        settings |= properties
         node.settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         (node.folder / "log4j.properties").write_text(_LOG4J)
     return nodes
@@ -288,9 +303,16 @@ def _identity(node: _Node, voters: str) -> dict[str, str | int]:
         "node.id": node.number,
         "controller.quorum.voters": voters,
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://127.0.0.1:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{node.address}",
         "log.dirs": str(node.folder / "data"),
+    }
+
+
+def _listeners(node: _Node, secure: bool) -> dict[str, str | int]:
+    told = f"PLAINTEXT://{node.address}" + (f",SASL_SSL://127.0.0.1:{node.secure_port}" if secure else "")
+    return {
+        "listeners": f"{told},CONTROLLER://127.0.0.1:{node.controller_port}",
+        "advertised.listeners": told,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
     }
 
 

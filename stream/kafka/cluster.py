@@ -40,7 +40,11 @@ END_WITHIN_S: Final = 2.0
 _KNOWN_WITHIN_S: Final = 2.0
 _LOOK_AGAIN_S: Final = 0.1
 
-_HOPELESS: Final = (KafkaError._AUTHENTICATION, KafkaError._SSL)
+_HOPELESS: Final = {
+    KafkaError._AUTHENTICATION: " does not let us in (kafka.properties, sasl.*)",
+    KafkaError._SSL: ": no TLS with it (kafka.properties, ssl.*)",
+}
+"""What no waiting mends, and how a person is told of it."""
 _NO_ANSWER: Final = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
 _AT_REST: Final = "Stable"
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -195,6 +199,9 @@ class Cluster:
         return any(reason.code() in _HOPELESS for reason in self._reasons)
 
     def _unreachable(self, error: KafkaException) -> str:
+        for reason in reversed(self._reasons):
+            if (trouble := _HOPELESS.get(reason.code())) is not None:
+                return f"Kafka at {self._servers}{trouble}: {_said(reason)}"
         return (
             f"no Kafka broker answers at {self._servers} (kafka.bootstrap_servers), "
             f"waited {ANSWER_WITHIN_S:.0f} s at most: {self._reason(error)}"

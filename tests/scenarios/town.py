@@ -127,11 +127,16 @@ class Town:
         return _written(self.folder / f"{name}.toml", tables)
 
     def run(
-        self, name: str = "a", *flags: str, settings: Path | None = None, **changes: Mapping[str, object]
+        self,
+        name: str = "a",
+        *flags: str,
+        settings: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        **changes: Mapping[str, object],
     ) -> Instance:
         """Start an instance; ``name`` is its store and log."""
         file = settings or self.settings(name, **changes)
-        return self._started(Instance(file, self._log(name), *flags))
+        return self._started(Instance(file, self._log(name), *flags, environment=environment))
 
     def launch(self, name: str, control: Control, **changes: Mapping[str, object]) -> Instance:
         """The same, prepared by the launcher of failures: it listens to the control."""
