@@ -1,11 +1,15 @@
-"""A certificate authority of a test's own, and the certificates that it vouches for."""
+"""A certificate authority of a test's own, the certificates that it vouches for, and a server whose TLS is too old."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import socketserver
 import ssl
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -40,11 +44,11 @@ class Authority:
             .add_extension(_SIGNS, True)
         )
 
-    def certificate(self, *hosts: str) -> Path:
-        """A key, and a certificate that is good for these names and addresses, in one PEM file."""
+    def certificate(self, *hosts: str, over: bool = False) -> Path:
+        """A key, and a certificate that is good for these names and addresses, in one PEM file; ``over``: it was."""
         key = _key()
         public = (
-            _begun(_named(hosts[0]), self._name, key)
+            _begun(_named(hosts[0]), self._name, key, late=3 * _DAY if over else 0 * _DAY)
             .add_extension(x509.SubjectAlternativeName([_alternative(host) for host in hosts]), False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False)
         )
@@ -62,6 +66,24 @@ def outdated(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
+@contextmanager
+def outdated_server(certificate: Path) -> Iterator[int]:
+    """Speaks TLS 1.1, or not at all; says nothing. Its port."""
+    context = outdated(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context.load_cert_chain(certificate)
+
+    class Greeted(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as spoken:
+                spoken.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeted) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 def _key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -70,11 +92,11 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return x509.CertificateBuilder(
-        issuer, subject, key.public_key(), x509.random_serial_number(), now - _DAY, now + _DAY
-    )
+def _begun(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, late: datetime.timedelta = 0 * _DAY
+) -> x509.CertificateBuilder:
+    now, number = datetime.datetime.now(datetime.UTC) - late, x509.random_serial_number()
+    return x509.CertificateBuilder(issuer, subject, key.public_key(), number, now - _DAY, now + _DAY)
 
 
 def _alternative(host: str) -> x509.GeneralName:

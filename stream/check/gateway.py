@@ -12,6 +12,14 @@ from stream.settings import PushKitSettings
 
 ABOUT: Final = "gateway"
 WITHIN_S: Final = 10.0
+_TLS_CURES: Final = {
+    "mismatch": "the certificate is another's: is push_kit.url right?",
+    "expired": "whoever runs the gateway, or the proxy between, must renew it; is this machine's clock right?",
+    "certificate": "this machine must trust its issuer (SSL_CERT_FILE: a file of all that it trusts); right address?",
+    "VERSION": "the gateway must speak TLS 1.2 or newer; is it the right address, and https?",
+}
+"""By a word of OpenSSL's; the first that fits."""
+
 SKEW_S: Final = 60.0
 """A JWT is made for an hour by our clock; a minute off may already be refused as not yet valid."""
 
@@ -49,5 +57,5 @@ def _cure(trouble: str, proxy: str | None) -> str:
     if trouble.startswith("proxy") or (proxy and trouble.startswith("DNS")):
         return "is push_kit.proxy right, and does it let this machine through to push_kit.url?"
     if trouble.startswith("TLS"):
-        return "this machine must trust the certificate's issuer; is it the right address, and https?"
+        return next((cure for word, cure in _TLS_CURES.items() if word in trouble), "right address, and https?")
     return "is push_kit.url right, and does a firewall let this machine out to it? Behind a proxy set push_kit.proxy"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stream.brokers.apache import ApacheKafka
+from tests.authority import Authority
 from tests.scenarios.gateway import PushKit
 from tests.scenarios.town import Town
 from tests.topics import FreshTopics
@@ -29,11 +30,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_town(kafka: ApacheKafka, topics: FreshTopics, keys: Path, tmp_path: Path) -> Iterator[MakeTown]:
-    """One town a test; it may choose apps, partitions, seed and wire."""
+    """One town a test; it may choose apps, partitions, seed and wire, and who vouches for its Push Kit."""
     with ExitStack() as open_towns:
 
-        def make(apps: tuple[str, ...] = APPS, **rest: Any) -> Town:
-            return open_towns.enter_context(Town(topics, PushKit(keys, apps), tmp_path, **rest))
+        def make(apps: tuple[str, ...] = APPS, vouched: Authority | None = None, **rest: Any) -> Town:
+            return open_towns.enter_context(Town(topics, PushKit(keys, apps, vouched), tmp_path, **rest))
 
         yield make
 

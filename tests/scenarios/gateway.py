@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ import orjson
 
 from stream.pushkit.simulator import AppFaults, Faults
 from stream.pushkit.simulator.faults_json import to_json
+from tests.authority import Authority
 from tests.scenarios.story import Book, Call, Slot
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +24,13 @@ CALLS_KEPT = 200_000
 class PushKit:
     """One simulator. Promised: it is this test's alone, and gone when the test is over."""
 
-    def __init__(self, keys: Path, apps: Sequence[str]) -> None:
+    def __init__(self, keys: Path, apps: Sequence[str], vouched: Authority | None = None) -> None:
+        """``vouched``: it is served over TLS, and this authority says that it is who it is."""
         self.keys, self.apps = keys, tuple(apps)
+        tls = () if vouched is None else ("--tls-cert", str(vouched.certificate("127.0.0.1")))
+        self._trusts = None if vouched is None else ssl.create_default_context(cafile=vouched.file)
         named = [word for app in apps for word in ("--app", app)]
-        command = [sys.executable, "-m", "stream", "simulate", "--port", "0", "--make-keys", str(keys), *named]
+        command = [sys.executable, "-m", "stream", "simulate", "--port", "0", "--make-keys", str(keys), *named, *tls]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True, cwd=ROOT
         )
@@ -90,7 +95,7 @@ class PushKit:
     def _ask(self, method: str, path: str, value: Any = None) -> Any:
         body = None if value is None else orjson.dumps(value)
         request = Request(f"{self.url}/_sim/{path}", body, {"Content-Type": "application/json"}, method=method)
-        with urlopen(request, timeout=60) as response:
+        with urlopen(request, timeout=60, context=self._trusts) as response:
             return orjson.loads(response.read())
 
 

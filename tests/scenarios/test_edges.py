@@ -1,18 +1,15 @@
-"""The edges as a company has them: Kafka behind SASL and TLS, with an authority of its own."""
+"""The edges as a company has them: Kafka behind SASL and TLS, the gateway behind TLS, authorities of its own."""
 
 from __future__ import annotations
 
 import os
 import socket
-import socketserver
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,7 +26,8 @@ from stream.kafka.cluster import ANSWER_WITHIN_S
 from stream.kafka.preflight import look
 from stream.model import StartError
 from stream.settings import default_settings
-from tests.authority import Authority, outdated
+from tests.authority import Authority, outdated, outdated_server
+from tests.scenarios.conftest import MakeTown
 from tests.scenarios.gateway import ROOT
 from tests.scenarios.town import Town
 from tests.test_documents import blocks
@@ -82,7 +80,7 @@ def behind(town: Town, kafka: ApacheKafka, authority: Authority, name: str, **ot
     return town.settings(name, kafka=servers, kafka__properties=properties, topics=letters)
 
 
-def begun(command: str, file: Path, *words: str, password: str = PASSWORD) -> subprocess.Popen[str]:
+def begun(command: str, file: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """An `unpush` command, its output as one text."""
     return subprocess.Popen(
         [sys.executable, "-m", "stream", command, "-c", str(file), *words],
@@ -91,7 +89,7 @@ def begun(command: str, file: Path, *words: str, password: str = PASSWORD) -> su
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env=os.environ | {SASL_PASSWORD: password},
+        env=os.environ | {SASL_PASSWORD: PASSWORD} | environment,
     )
 
 
@@ -138,7 +136,7 @@ def test_a_wrong_password_or_certificate_is_one_sentence_and_exit_1(
     elsewhere.write_text(right.read_text().replace(kafka.secure_servers, kafka.secure_servers.replace(HERE, NAME)))
     not_in, no_tls = ("does not let us in", "uthentication failed"), ("no TLS with it", "certificate verify failed")
     all_at_once = [
-        *((begun(name, right, password=WRONG), not_in) for name in ("run", "topics", "check")),
+        *((begun(name, right, **{SASL_PASSWORD: WRONG}), not_in) for name in ("run", "topics", "check")),
         *((begun(name, untrusted), no_tls) for name in ("run", "check")),
         (begun("run", elsewhere), no_tls),
     ]
@@ -162,19 +160,26 @@ def test_a_broker_that_speaks_tls_1_1_at_most_is_refused(authority: Authority) -
         assert time.monotonic() - start_s < ANSWER_WITHIN_S, "no waiting mends it"
 
 
-@contextmanager
-def outdated_server(certificate: Path) -> Iterator[int]:
-    """Speaks TLS 1.1, or not at all; says nothing. Its port."""
-    context = outdated(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    context.load_cert_chain(certificate)
-
-    class Greeted(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as spoken:
-                spoken.recv(1)
-
-    with socketserver.ThreadingTCPServer((HERE, 0), Greeted) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+def test_a_gateway_that_nobody_vouches_for_gets_nothing_and_nothing_is_lost(
+    make_town: MakeTown, tmp_path: Path
+) -> None:
+    """Its calls are tried again and none is ended, until the machine trusts its authority: SSL_CERT_FILE."""
+    vouched = Authority(tmp_path)
+    trusting = {"SSL_CERT_FILE": str(vouched.file)}
+    town = make_town(vouched=vouched)
+    sends, violations = town.maker.all_kinds(30)
+    town.tell(sends, violations)
+    file = town.settings()
+    checking = begun("check", file), begun("check", file, **trusting)
+    wary = town.run(settings=file)
+    silent = wary.wait_for("gateway_silent")
+    assert silent["why"] == "TLS: certificate verify failed: unable to get local issuer certificate"
+    (code, said), (code_when_trusting, said_when_trusting) = map(ended, checking)
+    assert (code, code_when_trusting) == (1, 0)
+    assert f"{town.push_kit.url} does not answer: {silent['why']}" in said
+    assert f"{town.push_kit.url} answers" in said_when_trusting
+    wary.kill()
+    assert town.push_kit.calls == 0
+    town.run(settings=file, environment=trusting)
+    town.wait_until_settled()
+    town.judge()
