@@ -1,8 +1,9 @@
 """The service over HTTP: is it alive, is it ready, how is it, what has become of a message.
 
 Promised: every answer but ``/metrics`` and the page's is JSON, an error is ``{"error": one sentence}``; no push token
-is in any. The bearer token guards all but ``/livez``, ``/readyz`` and the page's files. Not promised: that an answer is
-the last word; it is what this instance knows at that moment.
+is in any. The bearer token guards all but ``/livez``, ``/readyz`` and the page's files; where there is none, who asks
+must call this machine by a name of its own. Not promised: that an answer is the last word; it is what this instance
+knows at that moment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from aiohttp.typedefs import Middleware
 from stream.model import StartError, UnpushError
 from stream.operate.files import PAGE, add_files
 from stream.operate.health import Health
+from stream.operate.hosts import Hosts
 from stream.operate.live import Live
 from stream.operate.paths import FOLLOW, LOCAL, locally, message_path, violation_path
 from stream.settings import Address, HttpSettings, Secret
@@ -32,6 +34,11 @@ from stream.settings import Address, HttpSettings, Secret
 OPEN: Final = frozenset({"/livez", "/readyz", *PAGE})
 """What may be asked without the token: by whoever starts the service, and by a browser for the page's files, which tell
 nothing of it."""
+
+NOT_OUR_NAME: Final = (
+    "this Host is none of ours: without http.token_file it must be localhost, an address of loopback, or a name in "
+    "http.listen or http.advertise"
+)
 
 SHUTDOWN_S: Final = 2.0
 """How long answers under way may take when the server stops."""
@@ -96,7 +103,7 @@ class Front:
         self._listen = settings.listen
         self._gives_way = gives_way
         self._sights = sights
-        app = web.Application(middlewares=[_errors_are_sentences, _guard(settings.token)])
+        app = web.Application(middlewares=[_errors_are_sentences, _guard(settings)])
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -230,16 +237,31 @@ async def _errors_are_sentences(request: web.Request, handler: Answer) -> web.St
         return _json({"error": "this answer failed by a fault of ours; the log has the details"}, 500)
 
 
-def _guard(token: Secret | None) -> Middleware:
-    """Let through who shows the token; all, where there is none."""
+def _guard(settings: HttpSettings) -> Middleware:
+    """Let through who shows the token; where there is none, who means this machine."""
+    return _unlocked(Hosts(settings)) if settings.token is None else _locked(settings.token)
 
+
+def _locked(token: Secret) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Answer) -> web.StreamResponse:
-        if token is None or request.path in OPEN or _shows(request, token):
+        if request.path in OPEN or _shows(request, token):
             return await handler(request)
         refused = _json({"error": "show the token of http.token_file: Authorization: Bearer TOKEN"}, 401)
         refused.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
         return refused
+
+    return guard
+
+
+def _unlocked(hosts: Hosts) -> Middleware:
+    """421: a host that is none of ours was named, and a browser may show the answer to a stranger's page."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Answer) -> web.StreamResponse:
+        if hosts.ours(request.headers.get(hdrs.HOST)):
+            return await handler(request)
+        return _json({"error": NOT_OUR_NAME}, 421)
 
     return guard
 

@@ -193,6 +193,48 @@ async def test_only_the_whole_token_opens(shown: str, answer: int) -> None:
         assert await status(session, "/api/status", shown) == answer
 
 
+async def answers_to(host: str, settings: HttpSettings) -> tuple[int, int]:
+    """The statuses of the API and of a probe, asked by this name."""
+    async with Front(settings, SIGHTS) as server, aiohttp.ClientSession(f"http://{server.address}") as session:
+        answers = []
+        for path in ("/api/status", "/livez"):
+            async with session.get(path, headers={"Host": host}) as reply:
+                answers.append(reply.status)
+    return answers[0], answers[1]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8070", "localhost.evil.example", "10.0.0.7", "[::1", "@"]
+)
+async def test_without_a_token_a_host_that_is_not_ours_is_refused(host: str) -> None:
+    """A site whose name is made to point at loopback (DNS rebinding) learns nothing."""
+    assert await answers_to(host, HttpSettings(Address("127.0.0.1", 0), None, None, None)) == (421, 421)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8070", "localhost.", "unpush.localhost", "127.0.0.1:1", "[::1]:8070", "Unpush.Example"],
+)
+async def test_without_a_token_this_machines_names_and_the_advertised_one_are_answered(host: str) -> None:
+    settings = HttpSettings(Address("127.0.0.1", 0), "https://unpush.example:8443", None, None)
+    assert await answers_to(host, settings) == (200, 200)
+
+
+async def test_who_names_no_host_is_answered() -> None:
+    """HTTP/1.0 of a probe; no browser leaves it out."""
+    async with Front(HttpSettings(Address("127.0.0.1", 0), None, None, None), SIGHTS) as server:
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+
+
+async def test_with_the_token_any_name_will_do() -> None:
+    """A page of another site has no token to show; who has it may come through any proxy."""
+    settings = HttpSettings(Address("127.0.0.1", 0), None, None, Secret("s3cret"))
+    assert await answers_to("unpush.example", settings) == (401, 200)
+
+
 async def test_an_id_may_hold_anything() -> None:
     """Ids are their producers' own: slashes, new lines, percent signs."""
     async with front() as session:
