@@ -1,21 +1,24 @@
 # Everything from a fresh clone with Python 3.11+, git and make. `make demo` shows it, `make test` proves it.
 #
-# The two files in constraints/ pin every package by version and hash: run.txt what Unpush runs on, dev.txt all of that
-# and what tests and checks need. `make constraints` writes them anew from the bounds in pyproject.toml.
+# The files in constraints/ pin every package by version and hash: run.txt what Unpush runs on, dev.txt all of that and
+# what tests and checks need, fuzz.txt what `make fuzz` adds. `make constraints` writes them anew from the bounds in
+# pyproject.toml.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs interfaces constraints clean
+.PHONY: help demo test check fuzz bench docs interfaces constraints clean
 
 help:
 	@echo "make demo         the whole story on this machine; ARGS='--kafka' on a real Kafka"
 	@echo "make test         every test, on a real Kafka that pip brings; ARGS='-k join' some of them"
 	@echo "make check        ruff, mypy --strict, import-linter"
+	@echo "make fuzz         garbage for everything that comes from outside; SECONDS=600 in all, ARGS='--only sends'"
 	@echo "make bench        the figures, as ratios to limits measured in the same run"
 	@echo "make docs         the documents as a site, in build/site; every warning is an error"
 	@echo "make interfaces   docs/asyncapi.yaml by AsyncAPI's own parser, which npm fetches"
@@ -33,6 +36,9 @@ check: $(VENV)/dev.stamp
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+fuzz: $(VENV)/fuzz.stamp
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 bench: $(VENV)/kafka.stamp
 	@$(BIN)/unpush bench $(ARGS)
@@ -70,6 +76,11 @@ $(VENV)/dev.stamp: constraints/dev.txt $(VENV)/run.stamp
 	@$(PIP) install --require-hashes -r constraints/dev.txt
 	@touch $@
 
+# atheris is built into wheels for Linux only; where it has none for this Python, chance alone makes the inputs.
+$(VENV)/fuzz.stamp: constraints/fuzz.txt $(VENV)/dev.stamp
+	@$(PIP) install --require-hashes --only-binary :all: -r constraints/fuzz.txt || echo "No wheel of atheris for this Python."
+	@touch $@
+
 # Before the tests, not in them: the first fetch may take longer than any test is allowed to.
 $(VENV)/kafka.stamp: stream/brokers/jars.py $(VENV)/dev.stamp
 	@echo "Fetching Kafka's jars ..."
@@ -77,10 +88,12 @@ $(VENV)/kafka.stamp: stream/brokers/jars.py $(VENV)/dev.stamp
 	@touch $@
 
 # One resolution for Python 3.11 and later on every platform; it names no index address, so a mirror serves as well.
-RESOLVE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --upgrade \
+PIN     = $(BIN)/uv pip compile --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+RESOLVE = $(PIN) pyproject.toml --group build
 
 constraints: | $(BIN)/python
 	@$(PIP) install uv
 	$(RESOLVE) --output-file constraints/run.txt
 	$(RESOLVE) --output-file constraints/dev.txt --extra dev --constraints constraints/run.txt
+	$(PIN) --group fuzz --output-file constraints/fuzz.txt
