@@ -16,6 +16,9 @@ PREFIX: Final = "UNPUSH__"
 PROPERTIES_PATH: Final = tuple(PROPERTIES.split("."))
 APPS_PATH: Final = tuple(APP.split("."))[:-1]
 
+DEEPEST: Final = 16
+"""Dots in a property's name; librdkafka's have five at most. TOML has no bound, and Python's is a traceback."""
+
 
 def from_table(table: Mapping[str, object]) -> dict[Path, Given]:
     """Raises SettingsError where a section is unknown or is no section."""
@@ -45,6 +48,8 @@ def _apps(apps: Mapping[str, object]) -> Iterator[tuple[Path, object]]:
 
 def _properties(prefix: str, content: Mapping[str, object]) -> Iterator[tuple[Path, object]]:
     """``sasl.password = …`` without quotes around the name is a table within a table: TOML reads the dot so."""
+    if prefix.count(".") > DEEPEST:
+        raise wrong((*PROPERTIES_PATH, prefix), Given(content), "no property's name has so many parts")
     for name, value in content.items():
         if isinstance(value, dict):
             yield from _properties(f"{prefix}{name}.", value)

@@ -23,7 +23,10 @@ from stream.settings.values import app_values, plain_values, properties, refuse_
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """Reads the file, lets ``UNPUSH__`` variables override it, checks all of it. Raises SettingsError."""
-    return settings_of(_toml(path), path.parent, environ)
+    try:
+        return settings_of(_toml(path), path.parent, environ)
+    except RecursionError:  # of a value that is shown: dotted tables nest without end, showing them does not
+        raise SettingsError(f"the settings file {path} nests tables too deeply; no key is deeper than four") from None
 
 
 def default_settings(folder: Path = Path(), /, **table: Mapping[str, object]) -> Settings:

@@ -18,6 +18,8 @@ Path = tuple[str, ...]
 """A key as its parts; a part may hold dots (an app's id, a property's name)."""
 
 _LONGEST: Final = 80
+_LONGEST_NAME: Final = 200
+"""Of a key or a variable; ours have fifty characters and an app's id."""
 _SECRET_NAME: Final = re.compile(
     r"pass|secret|token$|pem|jaas|credential|private|oauthbearer[._]config|(^|[._])key$", re.IGNORECASE
 )
@@ -55,14 +57,18 @@ def shown(name: str, value: object) -> str:
     if _SECRET_VALUE.search(text):
         return HIDDEN
     text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
-    text = text[:_LONGEST] + ("…" if len(text) > _LONGEST else "")
+    text = _cut(text, _LONGEST)
     return json.dumps(text, ensure_ascii=False) if isinstance(value, str) else text
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def wrong(path: Path, given: Given, right: str) -> SettingsError:
     """The error for one value."""
-    origin = f" (from {given.variable})" if given.variable else ""
-    return SettingsError(f"{spelled(path)} = {shown(path[-1], given.value)}{origin}: {right}")
+    origin = f" (from {_cut(given.variable, _LONGEST_NAME)})" if given.variable else ""
+    return SettingsError(f"{_cut(spelled(path), _LONGEST_NAME)} = {shown(path[-1], given.value)}{origin}: {right}")
 
 
 def unknown(path: Path, given: Given, known: Iterable[str]) -> SettingsError:

@@ -148,6 +148,25 @@ def test_broken_toml_is_said_with_its_line(tmp_path: Path) -> None:
     assert "line 2" in said(tmp_path, "[kafka]\ngroup_id = unquoted\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kafka.properties" + ".u" * 2_000 + " = 1",
+        "log.level" + ".u" * 2_000 + " = 1",
+        "[log]\nlevel = [{" + "u." * 2_000 + "u = 1}]",
+    ],
+)
+def test_tables_in_tables_without_end_are_a_mistake_like_any_other(tmp_path: Path, text: str) -> None:
+    """Found by `make fuzz`: a RecursionError's traceback."""
+    said(tmp_path, text)
+
+
+def test_a_name_without_end_is_cut(tmp_path: Path) -> None:
+    """Found by `make fuzz`: a line of as many characters as the name has."""
+    assert len(said(tmp_path, f"[kafka]\n{'b' * 30_000} = 1")) < 400
+    assert len(said(tmp_path, "", **{f"UNPUSH__{'B' * 30_000}": "1"})) < 700
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'[kafka]\ngroup_id = "\xe9"\n')
