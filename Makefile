@@ -1,7 +1,7 @@
 # Everything from a fresh clone with Python 3.11+, git and make. `make demo` shows it, `make test` proves it.
 #
 # The files in constraints/ pin every package by version and hash: run.txt what Unpush runs on, dev.txt all of that and
-# what tests and checks need, fuzz.txt what `make fuzz` adds. `make constraints` writes them anew from the bounds in
+# what tests and checks need, fuzz.txt what `make fuzz` adds, audit.txt the tools of `make audit`. `make constraints` writes them anew from the bounds in
 # pyproject.toml.
 
 PYTHON ?= python3
@@ -12,13 +12,14 @@ ARGS   ?=
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fuzz bench docs interfaces constraints clean
+.PHONY: help demo test check fuzz audit bench docs interfaces constraints clean
 
 help:
 	@echo "make demo         the whole story on this machine; ARGS='--kafka' on a real Kafka"
 	@echo "make test         every test, on a real Kafka that pip brings; ARGS='-k join' some of them"
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make fuzz         garbage for everything that comes from outside; SECONDS=600 in all, ARGS='--only sends'"
+	@echo "make audit        licences and known vulnerabilities of everything that is pinned"
 	@echo "make bench        the figures, as ratios to limits measured in the same run"
 	@echo "make docs         the documents as a site, in build/site; every warning is an error"
 	@echo "make interfaces   docs/asyncapi.yaml by AsyncAPI's own parser, which npm fetches"
@@ -39,6 +40,9 @@ check: $(VENV)/dev.stamp
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+audit: $(VENV)/audit.stamp $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.audit --tools $(VENV)/audit/bin $(ARGS)
 
 bench: $(VENV)/kafka.stamp
 	@$(BIN)/unpush bench $(ARGS)
@@ -76,6 +80,13 @@ $(VENV)/dev.stamp: constraints/dev.txt $(VENV)/run.stamp
 	@$(PIP) install --require-hashes -r constraints/dev.txt
 	@touch $@
 
+# In an environment of their own: what these tools need is nothing that Unpush is tested with.
+$(VENV)/audit.stamp: constraints/audit.txt | $(BIN)/python
+	@echo "Installing what constraints/audit.txt pins ..."
+	@$(BIN)/python -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r constraints/audit.txt
+	@touch $@
+
 # atheris is built into wheels for Linux only; where it has none for this Python, chance alone makes the inputs.
 $(VENV)/fuzz.stamp: constraints/fuzz.txt $(VENV)/dev.stamp
 	@$(PIP) install --require-hashes --only-binary :all: -r constraints/fuzz.txt || echo "No wheel of atheris for this Python."
@@ -97,3 +108,4 @@ constraints: | $(BIN)/python
 	$(RESOLVE) --output-file constraints/run.txt
 	$(RESOLVE) --output-file constraints/dev.txt --extra dev --constraints constraints/run.txt
 	$(PIN) --group fuzz --output-file constraints/fuzz.txt
+	$(PIN) --group audit --output-file constraints/audit.txt

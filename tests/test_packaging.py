@@ -15,7 +15,7 @@ from stream.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
 PINS = sorted((ROOT / "constraints").glob("*.txt"))
-ADDED = {"fuzz"}
+ADDED = {"audit", "fuzz"}
 """Groups that a make target of the same name installs beside all else."""
 
 
