@@ -43,6 +43,10 @@ NOT_OUR_NAME: Final = (
 SHUTDOWN_S: Final = 2.0
 """How long answers under way may take when the server stops."""
 
+IDLE_S: Final = 75.0
+"""How long a connection may be without a whole request, the first or the next; Prometheus keeps one and asks once a
+minute at the slowest. aiohttp's own hour would let a stranger hold every file that this process may open."""
+
 Json = dict[str, object]
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -113,7 +117,13 @@ class Front:
         # An id may hold anything, a slash or a new line too; it comes percent-encoded or not.
         app.router.add_get(r"/api/messages/{id:[\s\S]+}", self._message)
         app.router.add_get(r"/api/violations/{id:[\s\S]+}", self._violation)
-        self._runner = web.AppRunner(app, access_log=None, logger=_strangers_left_out(), shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=_strangers_left_out(),
+            shutdown_timeout=SHUTDOWN_S,
+            keepalive_timeout=IDLE_S,
+        )
 
     def _add_page(self, app: web.Application) -> None:
         live = Live(self._sights.overview)

@@ -25,6 +25,9 @@ VERSION: Final = 3
 BUCKETS: Final = 12
 """Time buckets per retention: a violation seeks in each, so few; each leaves as a whole, so not too few."""
 
+OURS_ALONE: Final = 0o700
+"""Of a folder that is made here: it holds sends as they came, push tokens and all."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -103,7 +106,7 @@ def _read(file: Path) -> Stamp | None:
 
 def _write(file: Path, stamp: Stamp) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=OURS_ALONE, parents=True, exist_ok=True)
         fresh = file.with_suffix(".new")
         with fresh.open("w", encoding="utf-8") as out:
             json.dump(stamp, out)

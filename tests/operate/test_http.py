@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from stream.model import RegistryDown, StartError
+from stream.operate import http
 from stream.operate.files import PAGE
 from stream.operate.health import Health, Note
 from stream.operate.http import Far, Front, Json, Owner, Sights, Unknown
@@ -261,6 +262,23 @@ async def test_what_is_no_http_is_400_and_no_line_of_the_log(said: bytes, caplog
         writer.close()
     assert b" 400 Bad Request\r\n" in answered
     assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+async def test_who_never_finishes_a_request_is_let_go_of(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slowly, a byte now and then (slow loris): it is the whole request that is waited for, not the next byte."""
+    monkeypatch.setattr(http, "IDLE_S", 0.5)
+    async with Front(HttpSettings(Address("127.0.0.1", 0), None, None, None), SIGHTS) as server:
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(said)
+        for _ in range(4):
+            await asyncio.sleep(0.1)
+            writer.write(b"a" if said[-2:] == b": " else b"")
+        async with asyncio.timeout(5):
+            await reader.read()  # to the end of the connection
+        writer.close()
 
 
 async def test_a_port_in_use_is_one_sentence() -> None:

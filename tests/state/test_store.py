@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -210,6 +211,16 @@ def test_a_store_whose_current_names_no_manifest_is_moved_aside_and_begun_anew(t
     opened, _ = open_folder(tmp_path / "state", HOUR_MS, 4)
     opened.close()
     assert len(list(tmp_path.glob("state.corrupt-*"))) == 1
+
+
+def test_a_store_that_is_made_is_its_users_alone(tmp_path: Path) -> None:
+    """It holds push tokens as they came. One that is there keeps the mode that somebody gave it."""
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given").chmod(0o750)
+    for name, mode in (("made", 0o700), ("given", 0o750)):
+        opened, _ = open_folder(tmp_path / name, HOUR_MS, 4)
+        opened.close()
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode
 
 
 def test_a_store_moved_aside_twice_within_a_second_is_kept_twice(
