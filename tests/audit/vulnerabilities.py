@@ -42,7 +42,7 @@ def verdict(found: Looked | None, said: str) -> tuple[int, str]:
     if found.unknown:
         lines.append(
             f"NOT AUDITED: of {len(found.unknown)} of {found.packages} packages nothing could be learned: the package "
-            "index that is asked here tells of no vulnerabilities (a mirror?); run this where the index itself is reached"
+            "index that is asked here tells of no vulnerabilities (a mirror?); run this where the index itself answers"
         )
     if not lines:
         lines.append(f"no known vulnerability in {found.packages} packages")

@@ -37,9 +37,9 @@ def folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="unpush-fuzz-")
 
 
-def _one_line(what: str, error: Exception, shown: object) -> None:
-    must(str(error).isprintable() or "\n" not in str(error), f"{what}: more than one line", shown)
-    must(SECRET not in f"{error}{error!r}", f"{what}: a secret in {error}", shown)
+def _one_line(what: str, error: Exception, shown: object, secrets: bool = True) -> None:
+    must("\n" not in str(error), f"{what}: more than one line", shown)
+    must(not secrets or SECRET not in f"{error}{error!r}", f"{what}: a secret in {error}", shown)
     must(len(str(error)) < 3_000, f"{what}: a sentence of {len(str(error))} characters", shown)
 
 
@@ -143,7 +143,7 @@ def settings(given: tuple[dict[str, Any], dict[str, str]]) -> None:
         try:
             settings_of(table, Path(folder().name), environ)
         except SettingsError as error:
-            _one_line("settings", error, given) if _secrets_are_in_their_place(given) else None
+            _one_line("settings", error, given, secrets=_secrets_are_in_their_place(given))
 
     held("settings_of", read, (), len(repr(given)), given)
 

@@ -28,11 +28,11 @@ class Played(NamedTuple):
 
 
 def play(target: Target, seconds: float, seed: int, clock: Callable[[], float] = time.monotonic) -> Played:
-    """Inputs for so long, the seeds first; it ends with the first that breaks the promise."""
+    """All seeds, then inputs for the rest of the time; it ends with the first that breaks the promise."""
     chance = Random(seed)
     corpus = list(target.seeds())
     waiting, inputs, began_s = list(corpus), 0, clock()
-    while clock() - began_s < seconds:
+    while waiting or clock() - began_s < seconds:
         data = waiting.pop() if waiting else _next(chance, corpus)
         inputs += 1
         try:

@@ -24,10 +24,6 @@ class Target(NamedTuple):
     seeds: Callable[[], tuple[bytes, ...]]
 
 
-def _read(take: Callable[[bytes], None], seeds: Callable[[], tuple[bytes, ...]]) -> Target:
-    return Target(take, seeds)
-
-
 def _made(strategy: st.SearchStrategy[Any], take: Callable[[Any], None]) -> Target:
     """Values of a strategy, made of bytes by hypothesis' own door for fuzzers."""
 
@@ -45,16 +41,16 @@ def _made(strategy: st.SearchStrategy[Any], take: Callable[[Any], None]) -> Targ
 
 
 TARGETS: Final = {
-    "sends": _read(wire.send, lambda: wire.SENDS),
-    "violations": _read(wire.violation, lambda: wire.EVENTS),
-    "results": _read(wire.result, lambda: wire.RESULTS),
-    "framing": _read(wire.framing, lambda: wire.FRAMED),
+    "sends": Target(wire.send, lambda: wire.SENDS),
+    "violations": Target(wire.violation, lambda: wire.EVENTS),
+    "results": Target(wire.result, lambda: wire.RESULTS),
+    "framing": Target(wire.framing, lambda: wire.FRAMED),
     "foreign": _made(wire.foreign_inputs, wire.foreign),
     "dead-letters": _made(wire.dead_inputs, wire.dead_letter),
-    "settings-file": _read(configuring.file, lambda: configuring.FILES),
+    "settings-file": Target(configuring.file, lambda: configuring.FILES),
     "settings": _made(configuring.inputs, configuring.settings),
-    "key-file": _read(configuring.key_file, configuring.key_files),
-    "reply-bodies": _read(replies.body, lambda: replies.BODIES),
+    "key-file": Target(configuring.key_file, configuring.key_files),
+    "reply-bodies": Target(replies.body, lambda: replies.BODIES),
     "replies": _made(replies.inputs, replies.sorting),
-    "connections": _read(replies.connection, lambda: replies.ANSWERS),
+    "connections": Target(replies.connection, lambda: replies.ANSWERS),
 }

@@ -23,7 +23,7 @@ def test_garbage_raises_nothing_but_the_declared_error_and_costs_what_it_weighs(
     """Wire, settings and replies: the seeds, and what chance makes of them within two seconds in all."""
     played = play(TARGETS[name], SECONDS, seed=20261128)
     assert played.broken is None
-    assert played.inputs > len(TARGETS[name].seeds())
+    assert played.inputs >= max(1, len(TARGETS[name].seeds()))
 
 
 def a_thousand(reading: Callable[[bytes], object]) -> str:
@@ -72,6 +72,6 @@ def test_choices_make_values_of_many_kinds(name: str, monkeypatch: pytest.Monkey
     module = {"foreign": "wire", "dead-letters": "wire", "settings": "configuring", "replies": "replies"}[name]
     monkeypatch.setattr(f"tests.fuzz.{module}.held", lambda *told, **named: taken.append(repr(told[-1] if told else 0)))
     for at in range(40):
-        with suppress(Broken, AssertionError):  # nothing was read, so nothing holds
+        with suppress(Broken):  # nothing was read, so nothing holds
             TARGETS[name].take(bytes((at * 37 + place * place) % 256 for place in range(CHOICES_BYTES)))
     assert len(set(taken)) > 10
