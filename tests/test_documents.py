@@ -88,6 +88,16 @@ def test_every_guarantee_names_its_test() -> None:
         assert re.search(r"tests/.+::", row[-1]), row
 
 
+def test_every_threat_names_its_test_or_says_what_is_left_to_do() -> None:
+    """A claim without a test is none; where nothing is done, that is said, and what an operator has to do."""
+    threats = [row for row in rows(ROOT / "docs" / "security.md") if len(row) == 4]
+    assert len(threats) > 30
+    for threat, done, test, left in threats:
+        shown = re.search(r"tests/.+::", test) is not None
+        assert shown is not done.startswith("Nothing"), threat
+        assert shown or len(left) > 20, threat
+
+
 def test_the_index_lists_every_document() -> None:
     index = (ROOT / "docs" / "README.md").read_text("utf-8")
     assert [path.name for path in DOCS if f"]({path.name})" not in index and path.name != "README.md"] == []
