@@ -110,7 +110,7 @@ def test_a_port_taken_in_between_is_replaced(monkeypatch: pytest.MonkeyPatch) ->
         squatter.listen()
         taken = squatter.getsockname()[1]
         free = apache._free_ports
-        offers = iter([[taken, *free(1)]])
+        offers = iter([[taken, *free(2)]])
         monkeypatch.setattr(apache, "_free_ports", lambda count, first: next(offers, None) or free(count, first))
         with ApacheKafka() as broker:
             assert str(taken) not in broker.bootstrap_servers
