@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from stream.kafka.leaders import EVERY_MS, Leaders
 from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, fetch, go_on_inside, sort_batch
 from stream.model import Fenced, Topic
 
@@ -52,7 +53,12 @@ class Tail:
         records is not told; ``at_end(place, since)``: all that was there at ``since`` (monotonic) has been read;
         ``lost(place, from, to)``: retention took those offsets before they were read; ``failed``: the reader has ended
         by an error."""
-        self._consumer = Consumer(properties)
+        self._leaders = Leaders(names[Topic.SENDS])
+        looks = {
+            "statistics.interval.ms": EVERY_MS,
+            "stats_cb": lambda said: self._leaders.look(said, time.monotonic()),
+        }
+        self._consumer = Consumer({**properties, **looks})
         self._names = names
         self._topics = {name: topic for topic, name in names.items()}
         self._take, self._pace, self._lost, self._failed = take, pace, lost, failed
@@ -103,6 +109,11 @@ class Tail:
     def unread(self) -> Mapping[Place, int]:
         """Records behind what was taken, by partition, as of the last second; from any thread."""
         return self._lag.unread
+
+    def silent(self, now_s: float) -> bool:
+        """Whether nobody answers for a partition of sends, or did so only just now: what was written to it is not known
+        of; ``now_s`` is monotonic, from any thread."""
+        return self._leaders.silent(now_s)
 
     # --- the thread
 

@@ -185,8 +185,9 @@ class Service:
 
     def _sends_are_unread(self) -> bool:
         """Whether the live reader has more to fetch, or keeps a partition waiting, or may not have heard of it yet."""
-        stood_still = self._standstill.look(self.clock.monotonic_s())
-        return stood_still or self.tail.behind or any(topic is Topic.SENDS for topic, _ in self.tail.waiting)
+        now_s = self.clock.monotonic_s()
+        deaf = self._standstill.look(now_s) or self.tail.silent(now_s)
+        return deaf or self.tail.behind or any(topic is Topic.SENDS for topic, _ in self.tail.waiting)
 
     def _new_desk(self, retention_ms: int) -> Desk:
         calls = self.calls
