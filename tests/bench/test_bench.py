@@ -31,7 +31,13 @@ def bench(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heeds_ctrl_c,
     )
+
+
+def _heeds_ctrl_c() -> None:
+    """Also where the tests themselves run in the background of a shell, which has all they start ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def left(folder: Path) -> list[Path]:
