@@ -1,8 +1,8 @@
 # Everything from a fresh clone with Python 3.11+, git and make. `make demo` shows it, `make test` proves it.
 #
 # The files in constraints/ pin every package by version and hash: run.txt what Unpush runs on, dev.txt all of that and
-# what tests and checks need, fuzz.txt what `make fuzz` adds, audit.txt the tools of `make audit`. `make constraints` writes them anew from the bounds in
-# pyproject.toml.
+# what tests and checks need, fuzz.txt what `make fuzz` adds, audit.txt the tools of `make audit`. `make constraints`
+# writes them anew from the bounds in pyproject.toml.
 
 PYTHON ?= python3
 VENV   := .venv

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stream.model import Status
 from stream.operate import log
-from stream.operate.asking import given_address, given_id
+from stream.operate.asking import add_at, given_id
 from stream.service.deciding import decide
 from stream.settings import load_settings
 
@@ -23,14 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``unpush approve`` takes."""
     parser.add_argument("ids", type=given_id, nargs="+", metavar="ID", help="violationIds")
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
-    parser.add_argument(
-        "--at",
-        action="append",
-        default=[],
-        type=given_address,
-        metavar="HOST:PORT",
-        help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
-    )
+    add_at(parser)
     parser.add_argument(
         "--message",
         type=given_id,

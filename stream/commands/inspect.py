@@ -19,7 +19,7 @@ from rich.console import Console
 
 from stream.model import SettingsError
 from stream.operate import shown
-from stream.operate.asking import Answer, ask, given_address, given_id
+from stream.operate.asking import Answer, add_at, ask, given_id
 from stream.operate.paths import message_path, violation_path
 from stream.settings import Settings, load_settings, settings_of
 
@@ -44,14 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-c", "--config", type=Path, metavar="FILE", help="the service's settings file (default: the defaults)"
     )
     parser.add_argument("--json", action="store_true", help="the API's answer instead of tables")
-    parser.add_argument(
-        "--at",
-        action="append",
-        default=[],
-        type=given_address,
-        metavar="HOST:PORT",
-        help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
-    )
+    add_at(parser)
     parser.add_argument(
         "--message",
         type=given_id,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stream.model import Status
 from stream.operate import log
-from stream.operate.asking import given_address, given_id
+from stream.operate.asking import add_at, given_id
 from stream.service.deciding import decide, decide_blindly
 from stream.settings import load_settings
 
@@ -25,14 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", type=given_id, nargs="+", metavar="ID", help="violationIds")
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
     whom = parser.add_mutually_exclusive_group()
-    whom.add_argument(
-        "--at",
-        action="append",
-        default=[],
-        type=given_address,
-        metavar="HOST:PORT",
-        help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
-    )
+    add_at(whom)
     whom.add_argument(
         "--message",
         type=given_id,

@@ -51,6 +51,18 @@ def given_id(text: str) -> str:
     return text
 
 
+def add_at(to: argparse._ActionsContainer) -> None:
+    """The flag ``--at``, of a command that asks: a list of base URLs, empty where none is given."""
+    to.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        type=given_address,
+        metavar="HOST:PORT",
+        help="ask there instead of http.listen; repeatable: the first instance that knows it answers",
+    )
+
+
 def given_address(text: str) -> str:
     """A base URL from a command line, ``host:port`` too. Raises ArgumentTypeError."""
     try:

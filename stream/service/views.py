@@ -93,7 +93,8 @@ class Views:
             return self._unknown(f"nothing is known of message {message_id!r}", shard.number)
         it = self._in_memory(shard, message_id)
         known = it.violations if it is not None else found.violations
-        violations = [self._seen(each, shard, it, found) for each in known.values()]
+        waits = self._waits_for(it)
+        violations = [self._seen(each, shard, it, found, waits) for each in known.values()]
         return {
             "messageId": message_id,
             "partition": shard.number,
@@ -135,12 +136,16 @@ class Views:
             violations = {**found.violations, **violations}
         if (violation := violations.get(violation_id)) is None:
             return self._unknown(f"message {message_id!r} has no violation {violation_id!r}", shard.number)
-        return self._seen(violation, shard, it, found)
+        return self._seen(violation, shard, it, found, self._waits_for(it))
 
-    def _seen(self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None) -> Json:
+    def _seen(
+        self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None, waits: str | None
+    ) -> Json:
         seen = _violation_seen(violation, shard, self._tally(violation, shard, it, found))
-        stopped = self._service.calls.stopped_apps()
-        return seen | {"waitsFor": None if it is None or seen["state"] != "active" else waits_for(it.apps, stopped)}
+        return seen | {"waitsFor": waits if seen["state"] == "active" else None}
+
+    def _waits_for(self, it: Condemned | None) -> str | None:
+        return None if it is None else waits_for(it.apps, self._service.calls.stopped_apps())
 
     def _tally(self, violation: Violation, shard: Shard, it: Condemned | None, found: Found | None) -> Tally:
         """From memory where it is counted there, else from the store."""
