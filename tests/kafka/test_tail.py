@@ -10,6 +10,7 @@ from confluent_kafka import Message, Producer
 
 from stream.brokers.mock import MockKafka
 from stream.kafka import properties
+from stream.kafka.leaders import EVERY_MS
 from stream.kafka.reading import Place
 from stream.kafka.tail import Tail
 from stream.model import Fenced, StoreStalled, Topic
@@ -81,6 +82,36 @@ def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
         tail.stop()
     assert failed == []
     assert taken == list(range(20))
+
+
+def test_a_broker_that_goes_away_leaves_its_partitions_silent() -> None:
+    """What was written to them just before has not been heard of; while it answers nothing is doubted."""
+    taken, failed = list[int](), list[Exception]()
+
+    def take(topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
+        taken.extend(message.offset() or 0 for message in messages)
+
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        settings = written(broker, 20)
+        tail = Tail(
+            properties.sends(settings),
+            NAMES,
+            take,
+            FullSpeed(),
+            lambda *_: 20,
+            lambda *_: None,
+            lambda *_: None,
+            failed.append,
+        )
+        tail.thread.start()
+        tail.add({PLACE: 0})
+        wait_until(lambda: len(taken) == 20)
+        time.sleep(3 * EVERY_MS / 1000)  # statistics have told of it by then
+        assert not tail.silent(time.monotonic())
+        broker.stop()
+        wait_until(lambda: tail.silent(time.monotonic()))
+        tail.stop()
+    assert failed == []
 
 
 def test_what_stands_in_an_open_transaction_is_not_read_yet() -> None:

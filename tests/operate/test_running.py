@@ -288,6 +288,22 @@ async def test_while_earlier_sends_are_unread_nothing_is_called_settled(tmp_path
         assert "; the past is still being read" in (await rig.get("/api/violations/v9")).json["error"]
 
 
+async def test_while_nobody_answers_for_a_partition_of_sends_nothing_is_called_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier sends may be unread then, and nobody has heard of them."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 3)
+        rig.event("v1", "m1")
+        await state(rig, "v1", "settled")
+        with monkeypatch.context() as silence:
+            silence.setattr(rig.service.tail, "silent", lambda now_s: True)
+            seen = (await rig.get("/api/violations/v1")).json
+        assert (seen["state"], seen["tokensMatched"], seen["tokensSettled"]) == ("active", 4, 3)
+        await state(rig, "v1", "settled")
+
+
 async def test_who_owns_all_shards_asks_nobody_for_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then no other can know it."""
     async with running(tmp_path) as rig:
