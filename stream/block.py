@@ -27,6 +27,7 @@ _FACTORS: Final = np.frombuffer(secrets.token_bytes(LONGEST + _WORD_BYTES), dtyp
 """Odd and random, so that nobody can write tokens that look alike."""
 
 _SCATTER: Final = int(_FACTORS[-1]) & 0xFFFFFFFF
+_SCATTER_HIGH: Final = np.uint64(_SCATTER << 32)
 TAIL_BYTES: Final = 4
 
 
@@ -144,6 +145,13 @@ def turn_of(token: bytes) -> int:
 def turns_of(tails: np.ndarray) -> np.ndarray:
     """The same of tokens that end so."""
     found: np.ndarray = tails * np.uint32(_SCATTER)
+    return found
+
+
+def high_turns_of(tails: np.ndarray) -> np.ndarray:
+    """The same of tokens that end in the lowest four bytes of each number, as the highest four bytes of another:
+    whatever stands above them has no part in it, and need not be cut away."""
+    found: np.ndarray = tails * _SCATTER_HIGH
     return found
 
 

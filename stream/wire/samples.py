@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from stream.block import TAIL_BYTES, tail_of, turns_of
+from stream.block import TAIL_BYTES, high_turns_of, tail_of, turns_of
 from stream.wire.looks import Records
 
 MOST: Final = 8
@@ -26,7 +26,7 @@ _END: Final = 1
 def chosen(records: Records, below: int, turn: int) -> list[int]:
     """Those whose last token's ``turn_of`` is below ``below``; and of large ones one in ``ONE_IN``, by ``turn``: how
     many records came before."""
-    found = _places((turns_of(_tails(records)) < below).tobytes())
+    found = _places(_are_below(records, below).tobytes())
     if not records.joined:
         found += [place for place in range(-turn % ONE_IN, len(records.values), ONE_IN) if place not in found]
     return found
@@ -42,8 +42,12 @@ def _places(said: bytes) -> list[int]:
     return found
 
 
-def _tails(records: Records) -> np.ndarray:
-    """The last four bytes of each record before its end; an empty list's are no token's, and mean nothing."""
+def _are_below(records: Records, below: int) -> np.ndarray:
+    """A yes or no for each. An empty list's last bytes are no token's, and mean nothing."""
+    found: np.ndarray
     if records.tails is not None:
-        return records.tails.view("<u4")[::2]
-    return np.frombuffer(b"".join([tail_of(value[-TAIL_BYTES - _END : -_END]) for value in records.values]), "<u4")
+        found = high_turns_of(records.tails) < np.uint64(below << 32)
+        return found
+    tails = b"".join([tail_of(value[-TAIL_BYTES - _END : -_END]) for value in records.values])
+    found = turns_of(np.frombuffer(tails, "<u4")) < below
+    return found

@@ -190,7 +190,7 @@ def check(world: World) -> None:
 def test_no_sequence_of_rebalances_lets_more_through_than_the_whole(
     limit: float, seed: int, plan: list[tuple[str, set[int], bool]]
 ) -> None:
-    """Promise 6, over all running instances together: in no window more than the limit, a twentieth of a second and one
+    """Promise 6, over all running instances together: in no window more than the limit, a fortieth of a second and one
     call of the whole."""
     check(play(limit, seed, plan))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stream.bench.figures import Figure, Rounds, at_least, at_most, percentile
-from stream.bench.points.stage import BOTH, LARGE, SMALL, Sizes, Stage, stage
+from stream.bench.points.stage import BOTH, LARGE, SMALL, Sizes, Stage, stage, until
 from stream.bench.progress import say
 from stream.bench.town import Town, Wish
 from stream.model import Severity
@@ -22,7 +22,7 @@ _AIM_P50: Final = at_most(LATENCY_MS + 20)
 _AIM_MOST: Final = at_most(200)
 """On two cores that broker, producer, simulator and service share."""
 _PER_S: Final = 10
-_CAMPAIGN, _LIFTED, _ALONE, _FINDINGS, _TIMED = 1, 2, 1_000, 100_000, 2_000_000
+_CAMPAIGN, _LIFTED, _READ_LAST, _ALONE, _FINDINGS, _TIMED = 1, 2, 3, 1_000, 100_000, 2_000_000
 """Numbers of messages."""
 _KINDS: Final = ((Severity.CRITICAL, LARGE), (Severity.CRITICAL, SMALL), (Severity.LOW, SMALL))
 
@@ -69,13 +69,24 @@ def _behind_findings(at: Stage, sizes: Sizes, found: Rounds) -> None:
     say(f"(1) {sizes.backlog_findings:,} LOW findings of one token")
     numbers = range(_FINDINGS, _FINDINGS + sizes.backlog_findings)
     at.place.write_sends(numbers.start, len(numbers))
+    at.send(_READ_LAST, app=SMALL)
     _timed_sends(at, sizes)
-    at.stored(len(numbers) + len(_KINDS) * sizes.urgent)
+    at.stored(len(numbers) + 1 + len(_KINDS) * sizes.urgent)
     at.place.gateway.answer_after(LATENCY_MS)
     for number in numbers:
         at.find(number, Severity.LOW, wait=False)
-    at.writer.flush()
+    _while_they_are_read(at, found, len(numbers))
     _time_all(at, sizes, found, f"behind {len(numbers):,} LOW findings of one token", len(numbers))
+
+
+def _while_they_are_read(at: Stage, found: Rounds, count: int) -> None:
+    """What stands behind others in a partition of Kafka is read behind them, whatever its severity: that is told apart
+    from what it waits for when it has been read."""
+    begun_ns = at.find(_READ_LAST, Severity.CRITICAL)
+    took_s = until(lambda: at.service.stored(at.place.violations) > count, f"{count} findings to be read")
+    waited_ms = (at.called_ns({_READ_LAST})[_READ_LAST] - begun_ns) / 1e6
+    found.add(f"CRITICAL written right behind {count:,} LOW findings that are still to be read", "ms", waited_ms)
+    say(f"(1) CRITICAL behind findings that are still to be read: {waited_ms:.1f} ms, all read after {took_s:.2f} s")
 
 
 def _timed_sends(at: Stage, sizes: Sizes) -> None:
