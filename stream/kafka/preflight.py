@@ -29,6 +29,8 @@ class World:
     partitions: int
     topic_ids: Mapping[str, str | None]
     log_append_time: Mapping[str, bool | None]
+    dead_letter_id: str | None
+    """The dead-letter topic's id."""
 
 
 def look(settings: Settings) -> World:
@@ -40,13 +42,15 @@ def look(settings: Settings) -> World:
     names = settings.topics.partitioned_alike
     _refuse(verdicts.co_partitioning({name: counts[name] for name in names}))
     dead_letters, topics = settings.topics.dead_letter, cluster.describe((*names, settings.topics.dead_letter), counts)
-    _say_what_does_not_fit(topics.pop(dead_letters), [topics[name] for name in names[:2]])
+    letters = topics.pop(dead_letters)
+    _say_what_does_not_fit(letters, [topics[name] for name in names[:2]])
     _refuse(*verdicts.compaction(topics.values()))
     _say_what_is_short(settings, topics)
     return World(
         partitions=counts[settings.topics.message_sent],
         topic_ids={name: topics[name].topic_id for name in names},
         log_append_time={name: _log_append_time(topics[name]) for name in names},
+        dead_letter_id=letters.topic_id,
     )
 
 

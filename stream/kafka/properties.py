@@ -71,10 +71,11 @@ def past(settings: Settings) -> Properties:
     return _bulk(settings, "past") | {"fetch.wait.max.ms": 5} | _fitting(settings, PRODUCERS_ONLY | _MEMBERS_ONLY)
 
 
-def producer(settings: Settings) -> Properties:
-    """The writer of results and dead letters: once, and on all replicas in sync. The caller names each partition."""
+def producer(settings: Settings, role: str = "results") -> Properties:
+    """The writer of results, and of dead letters under a role of its own: once, and on all replicas in sync. The caller
+    names each result's partition."""
     ours = {
-        **_everywhere(settings, "results"),
+        **_everywhere(settings, role),
         "enable.idempotence": True,
         "acks": "all",
         "linger.ms": 2,

@@ -86,7 +86,7 @@ class Arrivals:
         """After an outage the shards come back to whoever lost them, often before its producer has found the brokers
         again: without the results that still lie there all of its calls would be made once more."""
         until_s = time.monotonic() + OWN_RESULTS_WAIT_S
-        while self._lost_some and self._outbox.results and time.monotonic() < until_s:
+        while self._lost_some and self._outbox.size and time.monotonic() < until_s:
             time.sleep(0.01)
         self._lost_some = False
 

@@ -231,7 +231,7 @@ class Gauges:
             "unpush_partitions": {(): service.world.partitions},
             "unpush_jwt_age_seconds": {(path,): age_s for path, age_s in service.keys.ages_s().items()},
             "unpush_open_messages": {(): len(service.desk.docket.open)},
-            "unpush_outbox_size": {(): service.outbox.size},
+            "unpush_outbox_size": {(): service.outbox.size + service.letterbox.size},
             "unpush_store_bytes": {(): service.store.bytes_on_disk()},
             "unpush_store_free_bytes": {(): shutil.disk_usage(service.settings.store.path).free},
         }
@@ -267,7 +267,7 @@ class Gauges:
             "callsInFlightBound": int(service.calls.gate.bound.calls),
             "gatewaySilentSince": self._as_ms(service.calls.gate.silence.since_s),
             "guard": {**self.guard(), "held": [_held_seen(each) for each in self.held()]},
-            "outbox": service.outbox.size,
+            "outbox": service.outbox.size + service.letterbox.size,
             "deadLetters": self._dead_by_reason(),
             "openMessages": len(service.desk.docket.open),
             "partitionersDiffer": service.chores.disagreement,

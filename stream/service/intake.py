@@ -22,8 +22,8 @@ from confluent_kafka import KafkaError, Message
 
 from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
 from stream.service.ledger import entries
+from stream.service.letterbox import Letter
 from stream.service.letters import Letters, told
-from stream.service.outbox import Letter
 from stream.service.ways import ArrivedSend
 from stream.state import keys
 from stream.state.index import parts

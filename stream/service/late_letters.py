@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 import structlog
 
 from stream.model import BadRecord, Position
+from stream.service.letterbox import Letter, LetterBox
 from stream.service.letters import told
-from stream.service.outbox import Letter, Outbox
 from stream.state.shard import Shard, StoredSend
 from stream.wire.dead_letters import headers
 from stream.work.endings import Ending
@@ -22,6 +22,7 @@ from stream.work.packing import Parcel
 
 AT_ONCE: Final = 100
 """Records whose headers are asked for together."""
+AGAIN_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -48,14 +49,14 @@ class LateLetters:
         self,
         topic: str,
         headers_again: HeadersAgain,
-        outbox: Outbox,
+        letterbox: LetterBox,
         arrived: Callable[[Parcel, Ending], None],
     ) -> None:
         self.dead: dict[str, int] = {}
         """Those that are in the topic, by reason."""
         self.unburied: dict[Position, str] = {}
         """Why others are not."""
-        self._topic, self._headers_again, self._outbox, self._arrived = topic, headers_again, outbox, arrived
+        self._topic, self._headers_again, self._letterbox, self._arrived = topic, headers_again, letterbox, arrived
         self._late: dict[tuple[Shard, int], _Late] = {}
         self._headless: dict[Position, _Late] = {}
         self._asking = False
@@ -94,7 +95,7 @@ class LateLetters:
             self._ask()
         else:
             self._cannot(self._headless, "Kafka does not tell the headers of the record that goes there")
-            self._outbox.later(self._ask)
+            self._letterbox.later(AGAIN_S, self._ask)
 
     def _cannot(self, positions: Iterable[Position], why: str) -> None:
         if new := [position for position in positions if self.unburied.get(position) != why]:
@@ -107,9 +108,9 @@ class LateLetters:
                 self._is_there(late)
                 return
             self._cannot([late.position], str(failed))
-            self._outbox.later(lambda: self._bury(late, letter))
+            self._letterbox.later(AGAIN_S, lambda: self._bury(late, letter))
 
-        self._outbox.dead_letter(letter, done)
+        self._letterbox.send(letter, done)
 
     def _is_there(self, late: _Late) -> None:
         reason = late.error.reason.value

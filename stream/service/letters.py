@@ -18,7 +18,8 @@ from confluent_kafka import KafkaError
 
 from stream.kafka.reading import DeadLettersDown
 from stream.model import BadRecord, Position
-from stream.service.outbox import TOO_LARGE, Letter
+from stream.service.letterbox import Letter
+from stream.service.outbox import TOO_LARGE
 
 WAIT_S: Final = 0.5
 """For letters that have just left, while the topic seems to take them; ten times what a busy broker needs. The

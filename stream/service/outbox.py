@@ -1,4 +1,4 @@
-"""Results and dead letters on their way to Kafka, and what happens when they have arrived.
+"""Results on their way to Kafka, and what happens when they have arrived.
 
 Promised: nothing counts as settled before its result is delivered (``acks=all``, idempotent) and its marks are
 written; what cannot be delivered now is tried again for as long as it takes; a result of a shard that has left leaves
@@ -59,20 +59,6 @@ class Written(NamedTuple):
     owner: Condemned | None = None
 
 
-class Letter(NamedTuple):
-    """A bad record as it goes to the dead-letter topic."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-
-    @property
-    def bytes(self) -> int:
-        """Key, value and headers."""
-        headers = sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
-
-
 class Outbox:
     """See the module's words."""
 
@@ -80,19 +66,16 @@ class Outbox:
         self,
         producer: Producer,
         topic: str,
-        dead_letters: str,
         wire: Wire,
         dry: bool,
         settled: Callable[[Written], None],
         halves: Callable[[Written], list[Written]],
     ) -> None:
-        """Made inside the running loop. ``topic`` takes results, ``dead_letters`` bad records; ``halves`` cuts a result
-        in two, or gives nothing where it has a single place."""
+        """Made inside the running loop. ``topic`` takes results; ``halves`` cuts one in two, or gives nothing where it
+        has a single place."""
         self._producer = producer
         self._topic = topic
-        self._dead_letters = dead_letters
         self._loop = asyncio.get_running_loop()
-        self._letters = 0
         self._wire = wire
         self._dry = dry
         self._settled = settled
@@ -111,12 +94,7 @@ class Outbox:
 
     @property
     def size(self) -> int:
-        """Results and dead letters that are not yet delivered and marked."""
-        return self.results + self._letters
-
-    @property
-    def results(self) -> int:
-        """Of them, the results."""
+        """Results that are not yet delivered and marked."""
         return self._outstanding + len(self._delivered) + len(self._again) + len(self._large)
 
     @property
@@ -225,33 +203,6 @@ class Outbox:
         self._resting = []
         self._wake.set()
 
-    def dead_letter(self, letter: Letter, done: Callable[[KafkaError | None], None]) -> None:
-        """From any thread: start writing a bad record, whole; ``done`` is called, on the loop, with the error or
-        None. Raises nothing."""
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            self._letters -= 1
-            done(error)
-
-        try:
-            self._producer.produce(
-                self._dead_letters, letter.value, letter.key, headers=[*letter.headers], on_delivery=delivered
-            )
-        except BufferError:
-            done(KafkaError(KafkaError._QUEUE_FULL))
-        except KafkaException as error:
-            done(error.args[0])
-        else:
-            self._loop.call_soon_threadsafe(self._letter_left)
-
-    def later(self, call: Callable[[], None]) -> None:
-        """Do something again in a while."""
-        self._loop.call_later(AGAIN_S, call)
-
-    def _letter_left(self) -> None:
-        self._letters += 1
-        self._wake.set()
-
     async def run(self) -> None:
         """Poll for ever; ends by cancellation, or by an UnpushError when the producer is beyond repair."""
         again_s = 0.0
@@ -287,7 +238,7 @@ class Outbox:
         waiting, self._again = self._again, deque()
         for written in waiting:
             self.write(written)
-        if not self.results:  # what could not be written has left with its shard
+        if not self.size:  # what could not be written has left with its shard
             self._trouble.over()
 
     def _mark(self, batch: list[tuple[Written, Stamp]]) -> None:

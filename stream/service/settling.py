@@ -10,6 +10,7 @@ from stream.model import Outcome, Severity, Topic
 from stream.service.clock import Clock
 from stream.service.desk import Desk
 from stream.service.late_letters import HeadersAgain, LateLetters
+from stream.service.letterbox import LetterBox
 from stream.service.outbox import Outbox, Written
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.condemned import Condemned
@@ -27,6 +28,7 @@ class Settling:
         self,
         desk: Desk,
         outbox: Outbox,
+        letterbox: LetterBox,
         clock: Clock,
         sends_topic: str,
         headers_again: HeadersAgain,
@@ -41,7 +43,7 @@ class Settling:
         """Of them, those that failed through no token's fault: given up, expired, unreadable."""
         self.devices: dict[tuple[str, str], int] = {}
         """Devices revoked, rejected or failed so far, by app and ending."""
-        self.late = LateLetters(sends_topic, headers_again, outbox, self._buried)
+        self.late = LateLetters(sends_topic, headers_again, letterbox, self._buried)
         self.watchers: list[Callable[[Written], None]] = []
         """Each is told of each result that is settled."""
         self._saying: WeakKeyDictionary[Shard, set[str]] = WeakKeyDictionary()

@@ -48,6 +48,7 @@ from stream.service.hearing import Hearing
 from stream.service.hours import PASSING, Drawn, drawn_since
 from stream.service.intake import Intake, ToLoop
 from stream.service.keys import Keys
+from stream.service.letterbox import LetterBox
 from stream.service.outbox import Outbox
 from stream.service.pace import GivingWay
 from stream.service.restoring import Restoring
@@ -114,6 +115,7 @@ class Service:
         self.settling = Settling(
             self.desk,
             self.outbox,
+            self.letterbox,
             self.clock,
             self.names[Topic.SENDS],
             self._headers_again,
@@ -131,12 +133,15 @@ class Service:
         self.outbox = Outbox(
             self.producer,
             self.names[Topic.RESULTS],
-            settings.topics.dead_letter,
             self.wire,
             self.dry,
             lambda written: self.settling.settled(written),
             lambda written: self.settling.halves(written),
         )
+        letters = properties.producer(settings, "dead-letters")
+        topic, topic_id = settings.topics.dead_letter, self.world.dead_letter_id
+        self.letterbox = LetterBox(topic, topic_id, partial(Producer, letters))
+        self._to_close.callback(self.letterbox.close)
 
     def _wire_calls(self) -> None:
         settings = self.settings
@@ -233,7 +238,7 @@ class Service:
             self.wire,
             self.names,
             self.world.partitions,
-            ToLoop(self.hearing.events, self.hearing.sends, self.outbox.dead_letter),
+            ToLoop(self.hearing.events, self.hearing.sends, self.letterbox.send),
             dry=self.dry,
             since_ms=self.settings.join.since_ms,
             by_time=bool(self.world.log_append_time[self.names[Topic.SENDS]]),
@@ -259,7 +264,11 @@ class Service:
         if not any(self.world.topic_ids.values()):
             return None  # brokers that do not tell: librdkafka's imitation
         self.unowned.look(self.clock.monotonic_s())
-        return changed(self.world, self.cluster.at_present(self.world.topic_ids))
+        dead_letters = self.settings.topics.dead_letter
+        now = self.cluster.at_present((*self.world.topic_ids, dead_letters))
+        if (topic := now.get(dead_letters)) is not None:
+            self.hearing.call_soon(self.letterbox.topic_is, topic.topic_id)
+        return changed(self.world, now)
 
     def _set_readers(self) -> None:
         pace, take, hearing = GivingWay(self.busy), self.intake.take, self.hearing
@@ -302,7 +311,7 @@ class Service:
 
     def busy(self) -> bool:
         """Whether calls are due or violations wait: bulk reading gives way then. From any thread."""
-        return bool(self.calls.in_flight or self.desk.urgent or self.outbox.results)
+        return bool(self.calls.in_flight or self.desk.urgent or self.outbox.size)
 
     # --- what ends it
 
@@ -331,7 +340,14 @@ class Service:
 
     def _begin(self) -> None:
         keys = self.keys.keep_renewed(), self.keys.keep_current(self.calls.mended)
-        for work in (self.outbox.run(), self._plan(), self.chores.run(), self.chores.ask_brokers(), *keys):
+        for work in (
+            self.outbox.run(),
+            self.letterbox.run(),
+            self._plan(),
+            self.chores.run(),
+            self.chores.ask_brokers(),
+            *keys,
+        ):
             self._task(work)
         self._task(self._standstill.keep_looking(self.clock.monotonic_s))
         for _ in range(self.settings.push_kit.max_in_flight):
@@ -376,6 +392,7 @@ class Service:
         await self.calls.landed(lambda _: True, deadline_s)
         with contextlib.suppress(UnpushError):
             await self.outbox.flush(deadline_s)
+        await self.letterbox.flush(deadline_s)
         await asyncio.to_thread(self._stop_readers)
 
     def _stop_readers(self) -> None:

@@ -45,7 +45,7 @@ def test_a_broker_that_does_not_tell_gives_a_world_with_gaps_and_no_long_wait(mo
     """Pitfalls, H: the mock cluster describes no topic; its request would only time out."""
     start_s = time.monotonic()
     world = look(settings_for(mock.bootstrap_servers))
-    assert world == World(mock.partitions["sent"], dict.fromkeys(NAMES[:3]), dict.fromkeys(NAMES[:3]))
+    assert world == World(mock.partitions["sent"], dict.fromkeys(NAMES[:3]), dict.fromkeys(NAMES[:3]), None)
     assert time.monotonic() - start_s < 4
 
 

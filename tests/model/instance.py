@@ -20,6 +20,7 @@ from stream.pushkit.reply import Reply
 from stream.service.calls import Calls
 from stream.service.desk import Desk
 from stream.service.intake import Intake, ToLoop
+from stream.service.letterbox import LetterBox
 from stream.service.outbox import Outbox, Written
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
@@ -96,9 +97,7 @@ class Instance:
 
     async def _wire(self) -> None:
         log, wire = self.log, self.log.wire
-        self.outbox = Outbox(
-            cast(Producer, self), "results", "dead", wire, False, lambda w: self._settled(w), lambda _: []
-        )
+        self.outbox = Outbox(cast(Producer, self), "results", wire, False, lambda w: self._settled(w), lambda _: [])
         self.calls = Calls(
             SETTINGS,
             self,
@@ -111,7 +110,15 @@ class Instance:
         )
         self.desk = self._new_desk()
         self.settling = Settling(
-            self.desk, self.outbox, log.clock, "sends", _no_letters, lambda: None, self._behind, dry=False
+            self.desk,
+            self.outbox,
+            cast(LetterBox, None),
+            log.clock,
+            "sends",
+            _no_letters,
+            lambda: None,
+            self._behind,
+            dry=False,
         )
         self.intake = Intake(
             {},

@@ -28,6 +28,7 @@ class Places:
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._taken: set[tuple[str, int, int]] = set()
+        self._placeless_ms: dict[tuple[str, bytes], int] = {}
         self.unknown = False
         """Whether some record's place nobody said: it is among the ``others``."""
 
@@ -36,9 +37,14 @@ class Places:
         partition, offset = message.partition() or 0, message.offset()
         if offset is None or offset < 0:
             self.unknown = True
+            self._placeless_ms[message.topic() or "", message.value() or b""] = time.time_ns() // 1_000_000
         else:
             self._taken.add((message.topic() or "", partition, offset))
             note(partition, offset, message.timestamp()[1])
+
+    def confirmed_ms(self, message: Message) -> int:
+        """When the delivery of one of the ``others`` was confirmed without a place; 0: it never was."""
+        return self._placeless_ms.get((message.topic() or "", message.value() or b""), 0)
 
     def others(self, topic: str, partitions: int) -> Iterator[Message]:
         """The records of a topic that stand where none was noted, but for aborted ones; they are noted by that."""

@@ -38,5 +38,7 @@ def test_what_nobody_placed_and_what_nobody_knows_of_is_found_once() -> None:
         before = places.unknown
         places.arrived(cast(Message, _Placeless(reports[1])), lambda part, offset, _: noted.append((part, offset)))
         assert (before, places.unknown, noted) == (False, True, [(0, 0)])
-        assert [(each.offset(), each.value()) for each in places.others(TOPIC, 1)] == [(1, b"b"), (2, b"a")]
+        others = list(places.others(TOPIC, 1))
+        assert [(each.offset(), each.value()) for each in others] == [(1, b"b"), (2, b"a")]
+        assert [places.confirmed_ms(each) > 0 for each in others] == [True, False]
         assert list(places.others(TOPIC, 1)) == []

@@ -190,7 +190,8 @@ class Town:
     def _told_by(self, topic: str, message: Message) -> None:
         place = message.partition() or 0, message.offset() or 0, message.timestamp()[1]
         if topic == SENDS:
-            self.story.sends.append(Sent(self._wire.send(message.value() or b""), *place))
+            send, acked_ms = self._wire.send(message.value() or b""), self.places.confirmed_ms(message)
+            self.story.sends.append(Sent(send, *place, acked_ms))
         else:
             self.story.events.append(Said(self._wire.violation(message.key(), message.value()), *place))
 

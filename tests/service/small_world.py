@@ -31,7 +31,8 @@ from stream.service.guarding import Guarding
 from stream.service.hours import Drawn, drawn_since
 from stream.service.intake import Intake, ToLoop
 from stream.service.ledger import entries
-from stream.service.outbox import Letter, Outbox, Written
+from stream.service.letterbox import Letter, LetterBox
+from stream.service.outbox import Outbox, Written
 from stream.service.sampling import Sampling
 from stream.service.settling import Settling
 from stream.service.sorting import Sorter
@@ -82,7 +83,7 @@ class Waiting(NamedTuple):
 
 
 class Mailbox:
-    """Stands for the outbox: keeps what was written until the test delivers it."""
+    """Stands for outbox and letterbox: keeps what was written until the test delivers it."""
 
     def __init__(self) -> None:
         self.written: deque[Written] = deque()
@@ -92,11 +93,11 @@ class Mailbox:
         if written.shard.owned:
             self.written.append(written)
 
-    def dead_letter(self, letter: Letter, done: Callable[[Any], None]) -> None:
+    def send(self, letter: Letter, done: Callable[[Any], None]) -> None:
         self.letters.append(letter)
         done(None)
 
-    def later(self, call: Callable[[], None]) -> None:
+    def later(self, wait_s: float, call: Callable[[], None]) -> None:
         raise AssertionError("the mailbox refuses nothing")
 
 
@@ -142,6 +143,7 @@ class SmallWorld:
         self.settling = Settling(
             self.desk,
             cast(Outbox, self.mailbox),
+            cast(LetterBox, self.mailbox),
             self.clock,
             "sends",
             lambda positions, told: told({at: [("own", b"header")] for at in positions}),
@@ -200,7 +202,7 @@ class SmallWorld:
             return lambda number, came: self.loop.append(lambda: call(number, came, self.clock.monotonic_s()))
 
         self.sampling = Sampling(self.wire, RETENTION_MS, self.clock.now_ms, self.shared, self.shared.update)
-        to_loop = ToLoop(soon(self.desk.events_came), soon(self.desk.sends_came), self.mailbox.dead_letter)
+        to_loop = ToLoop(soon(self.desk.events_came), soon(self.desk.sends_came), self.mailbox.send)
         return Intake(
             {},
             self.wire,

@@ -43,7 +43,7 @@ class OnTheirWay:
         self.looks = looks
 
     @property
-    def results(self) -> int:
+    def size(self) -> int:
         self.looks -= 1
         return max(0, self.looks)
 

@@ -15,7 +15,7 @@ from stream.kafka.reading import DeadLettersDown
 from stream.model import Fenced, Position, Send, SendHead, StoreStalled, Topic, UnpushError
 from stream.service import intake as rooms
 from stream.service import letters
-from stream.service.outbox import Letter
+from stream.service.letterbox import Letter
 from stream.state.store import Store
 from stream.wire.partitioners import ENOUGH_KEYS
 from tests.service.small_world import NAMES, START_MS, SmallWorld, condemned
@@ -122,9 +122,9 @@ def test_while_dead_letters_cannot_be_written_nothing_counts_as_read(world: Smal
     def refuse(letter: Letter, done: Any) -> None:
         done(KafkaError(KafkaError._ALL_BROKERS_DOWN))
 
-    world.mailbox.dead_letter = refuse  # type: ignore[method-assign]
+    world.mailbox.send = refuse  # type: ignore[method-assign]
     world._begin()
-    world.mailbox.dead_letter = refuse  # type: ignore[method-assign]
+    world.mailbox.send = refuse  # type: ignore[method-assign]
     world.intake = world._new_intake()
     world.intake.shards[0] = world.shard
     run = [*written(world, topic, 2), message(topic, 2, b"k", None)]

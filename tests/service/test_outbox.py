@@ -19,6 +19,7 @@ from stream.model import Outcome, RegistryDown, RejectedToken, RevokeResult, Sen
 from stream.service import outbox as rooms
 from stream.service.clock import Clock
 from stream.service.desk import Desk
+from stream.service.letterbox import LetterBox
 from stream.service.outbox import MAX_RESULT_BYTES, Outbox, Written
 from stream.service.settling import Settling
 from stream.service.trouble import LASTING_S
@@ -83,11 +84,19 @@ class Post:
         self.settled: list[Written] = []
         self.pieces: list[Parcel] = []
         self.outbox = Outbox(
-            producer, topic, "dead", Wire(), False, self.settled.append, lambda written: self.settling.halves(written)
+            producer, topic, Wire(), False, self.settled.append, lambda written: self.settling.halves(written)
         )
         desk = cast(Desk, self)
         self.settling = Settling(
-            desk, self.outbox, Clock(), "sends", no_headers, lambda: None, lambda: False, dry=False
+            desk,
+            self.outbox,
+            cast(LetterBox, None),
+            Clock(),
+            "sends",
+            no_headers,
+            lambda: None,
+            lambda: False,
+            dry=False,
         )
 
     def replaced(self, parcel: Parcel, pieces: list[Parcel]) -> None:
@@ -177,7 +186,7 @@ async def test_a_campaigns_results_are_marked_a_few_at_a_time() -> None:
         post.write(made, Ending(Outcome.REVOKED, 1))
     post.outbox.poll()
     assert 1 <= len(post.settled) <= rooms.MARKED_AT_ONCE // MAX_PARTS
-    assert post.outbox.results == 20 - len(post.settled)
+    assert post.outbox.size == 20 - len(post.settled)
     await post.until(lambda: len(post.settled) == 20)
     assert post.outbox.size == 0
 

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError
 
 from stream.model import MAX_TOKEN_BYTES, Outcome, Position, Status, Topic
 from stream.service import passes
-from stream.service.outbox import Letter
+from stream.service.letterbox import Letter
 from stream.state import keys
 from stream.state.shard import Shard
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
@@ -282,8 +282,8 @@ def deaf(world: SmallWorld) -> Iterator[Callable[[KafkaError | None], None]]:
         world.mailbox.letters.append(letter)
         answers.append(done)
 
-    world.mailbox.dead_letter = take  # type: ignore[method-assign]
-    world.mailbox.later = lambda call: world.loop.append(call)  # type: ignore[method-assign]
+    world.mailbox.send = take  # type: ignore[method-assign]
+    world.mailbox.later = lambda wait_s, call: world.loop.append(call)  # type: ignore[method-assign]
     return iter(answers.popleft, None)
 
 
