@@ -50,7 +50,7 @@ class LetterBox:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._lock = threading.Lock()
-        self._producer: Producer | None = None
+        self._producer = new_producer()  # now: the first letter is not to wait until it knows its brokers
         self._former: list[Producer] = []
         """They bring back what they were given and could not deliver."""
         self._in_vain = False
@@ -61,8 +61,7 @@ class LetterBox:
         return sum(map(len, self._producers()))
 
     def _producers(self) -> list[Producer]:
-        producer = self._producer
-        return self._former if producer is None else [producer, *self._former]
+        return [self._producer, *self._former]
 
     def send(self, letter: Letter, done: Done) -> None:
         """From any thread: start writing a bad record, whole. ``done`` is called on the loop, or at once where the
@@ -74,8 +73,6 @@ class LetterBox:
 
         try:
             with self._lock:
-                if self._producer is None:
-                    self._producer = self._new_producer()
                 self._producer.produce(
                     self._topic, letter.value, letter.key, headers=[*letter.headers], on_delivery=delivered
                 )
@@ -118,12 +115,11 @@ class LetterBox:
     def _make_anew(self, why: str) -> None:
         self._in_vain = False
         with self._lock:
-            producer, self._producer = self._producer, None
-        if producer is not None:
-            log.info("dead_letters_begin_anew", topic=self._topic, letters=len(producer), why=why)
-            producer.purge()
-            self._former.append(producer)
-            self._wake.set()
+            former, self._producer = self._producer, self._new_producer()
+        log.info("dead_letters_begin_anew", topic=self._topic, letters=len(former), why=why)
+        former.purge()
+        self._former.append(former)
+        self._wake.set()
 
     async def flush(self, deadline_s: float) -> bool:
         """Deliver what is on its way, until the deadline on the loop's clock. True: all is done."""
