@@ -378,7 +378,8 @@ class Service:
         self._kick.clear()
         if self.desk.has_plans:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._kick.wait(), self.desk.rests_s)
+                async with asyncio.timeout(self.desk.rests_s):  # unlike wait_for it makes no task
+                    await self._kick.wait()
         else:
             await self._kick.wait()
 
