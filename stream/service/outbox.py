@@ -2,9 +2,11 @@
 
 Promised: nothing counts as settled before its result is delivered (``acks=all``, idempotent) and its marks are
 written; what cannot be delivered now is tried again for as long as it takes; a result of a shard that has left leaves
-no trace. One place polls the producer: the event loop's task ``run``. Not promised: order among results of different
-violations. A result that is too large is halved until it fits. Where not even a single place fits, the topic's bound is
-wrong for its violation: that is said once, and tried again now and then.
+no trace. What cannot leave yet, as while a registry is away, leaves before later results of its violation, so that the
+last of these has the last totals. One place polls the producer: the event loop's task ``run``. Not promised: order
+among results of different violations, nor where Kafka refused one. A result that is too large is halved until it fits.
+Where not even a single place fits, the topic's bound is wrong for its violation: that is said once, and tried again now
+and then.
 """
 
 from __future__ import annotations
@@ -83,6 +85,8 @@ class Outbox:
         self._outstanding = 0
         self._delivered: list[tuple[Written, Stamp]] = []
         self._again: deque[Written] = deque()
+        self._put_off: set[str] = set()
+        """The violations of what is to leave again."""
         self._large: deque[Written] = deque()
         self._alone: Written | None = None
         self._too_large: dict[str, Written] = {}
@@ -113,6 +117,9 @@ class Outbox:
         if not written.shard.owned:
             self._no_longer_alone(written)
             return
+        if written.result.violation_id in self._put_off:
+            self._wait(written)
+            return
         try:
             value = self._wire.encode_result(written.result)
             if _is_too_large(written, value) and (pieces := self._halves(written)):
@@ -123,9 +130,13 @@ class Outbox:
         except (RegistryDown, BufferError) as error:
             log.warning("result_waits", why=str(error))
             self._trouble.met(str(error), self._loop.time())
-            self._no_longer_alone(written)
-            self._again.append(written)
+            self._wait(written)
         self._wake.set()
+
+    def _wait(self, written: Written) -> None:
+        self._no_longer_alone(written)
+        self._again.append(written)
+        self._put_off.add(written.result.violation_id)
 
     def _produce(self, written: Written, value: bytes) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
@@ -165,7 +176,7 @@ class Outbox:
         alone = self._no_longer_alone(written)
         if error.code() not in TOO_LARGE:
             self._trouble.met(error.str(), self._loop.time())
-            self._again.append(written)
+            self._wait(written)
         elif alone:
             self._refused_alone(written)
         else:
@@ -235,7 +246,7 @@ class Outbox:
                 self.write(written)
 
     def _retry(self) -> None:
-        waiting, self._again = self._again, deque()
+        waiting, self._again, self._put_off = self._again, deque(), set()
         for written in waiting:
             self.write(written)
         if not self.size:  # what could not be written has left with its shard

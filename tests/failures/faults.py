@@ -383,7 +383,7 @@ FAULTS: Mapping[str, Fault] = {
         Target.BROKER, "kill -9 of all three", "as above, all together", 0.0, 3.0, True, kill_all_brokers, 3
     ),
     "registry down": Fault(
-        Target.REGISTRY, "the Schema Registry refuses connections", "it listens again", 1.0, 5.0, False, stop_registry
+        Target.REGISTRY, "the Schema Registry refuses connections", "it listens again", 1.0, 5.0, True, stop_registry
     ),
     "transaction open": Fault(
         Target.SENDER, "a sender's transaction with sends and violations stays open", "committed or aborted", 0.5, 5.0,

@@ -264,6 +264,29 @@ async def test_that_no_result_can_be_written_is_said_once_it_lasts_and_until_one
     assert post.outbox.stuck is None, "nothing waits any more"
 
 
+async def test_what_waited_for_the_registry_leaves_before_later_results_of_its_violation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Totals only grow: the last result of a violation has the last of them. Other violations wait for nobody."""
+    post = Post(Bounded(1 << 20))
+    encode, away = post.outbox._wire.encode_result, True
+
+    def perhaps(result: RevokeResult) -> bytes:
+        if away:
+            raise RegistryDown("the registry answers 503")
+        return encode(result)
+
+    monkeypatch.setattr(post.outbox._wire, "encode_result", perhaps)
+    other = violation()._replace(violation_id="other")
+    written = [post.write(parcel([b"token"], offset=number), Ending(Outcome.REVOKED, 1)) for number in (1, 2)]
+    post.outbox._retry()
+    away = False
+    written.append(post.write(parcel([b"token"], offset=3), Ending(Outcome.REVOKED, 1)))
+    passing = post.write(parcel([b"token"], offset=4, finding=other), Ending(Outcome.REVOKED, 1))
+    await post.until(lambda: len(post.settled) == 4)
+    assert [each.result.result_id for each in post.settled] == [each.result.result_id for each in (passing, *written)]
+
+
 async def test_a_shard_that_has_gone_takes_its_large_results_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fence: whatever was under way must leave no trace."""
     monkeypatch.setattr(rooms, "REFUSED_AGAIN_S", 0.05)
