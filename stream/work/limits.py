@@ -1,10 +1,10 @@
 """Devices per second, kept by a token bucket, and shared by several instances. Pure: the caller says what time it is.
 
-What one bucket may be *ahead* of its rate is a fortieth of a second and one call. That is half of what the contract
-allows, counted where Push Kit counts: the other half is for what the way there, or a busy machine, pushes together.
-Several that hold shares of one limit may together be no more ahead than one that holds all of it: so each may be ahead
-by its share of that, its calls are smaller where they must be, and whoever is given more begins with the call of it in
-debt, since whoever had it before may have made that call a moment ago.
+What one bucket may be *ahead* of its rate is a twentieth of a second and one call. Several that hold shares of one
+limit may together be no more ahead than one that holds all of it: so each may be ahead by its share of that, its calls
+are smaller where they must be, and whoever is given more begins with the call of it in debt, since whoever had it
+before may have made that call a moment ago. Where there is room beside the call, only half of it is used: Push Kit
+counts what arrives, and the way there, or a busy machine, pushes together what left apart.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Final
 
 from stream.model import MAX_CALL_TOKENS
 
+AHEAD_S: Final = 0.05
+"""How much of a second's devices, beside one call, may be ahead of the rate."""
 DEPTH_S: Final = 0.025
-"""How much of a second's devices may be saved up; one call more may leave on credit."""
+"""How much of them may be saved up, at the most; the rest is for the way."""
 LEAST_DEPTH_S: Final = 0.02
 """So much is saved up however small the share: a timer that is late loses nothing."""
 
@@ -24,7 +26,7 @@ class DeviceBucket:
     """A token bucket counted in devices (push tokens): this instance's share of a limit.
 
     Promised: in any window of ``t`` seconds all buckets of one limit, whose shares are at no time more than the whole,
-    let through at most ``limit * (t + 0.025)`` devices, one call of the whole, and one device each. A call leaves while
+    let through at most ``limit * (t + 0.05)`` devices, one call of the whole, and one device each. A call leaves while
     anything is left and may take the bucket into debt, so its size does not matter to whether, only to when the next
     goes. A rate of 0 means no limit, a share of 0 no call. Not promised: fairness; the lanes see to that; nor anything
     of calls larger than ``largest_call``.
@@ -89,6 +91,6 @@ def _ahead(devices_per_s: float, share: float) -> tuple[float, float]:
     if devices_per_s <= 0 or share <= 0:
         return 0.0, 0.0
     whole = min(float(MAX_CALL_TOKENS), devices_per_s / share)
-    both = DEPTH_S * devices_per_s + whole * share
+    both = AHEAD_S * devices_per_s + whole * share
     on_credit = min(whole, devices_per_s, both - LEAST_DEPTH_S * devices_per_s)
     return on_credit, min(DEPTH_S * devices_per_s, both - on_credit)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stream.model import MAX_CALL_TOKENS
 from stream.work import limits
 from stream.work.apps import App
-from stream.work.limits import DEPTH_S, DeviceBucket
+from stream.work.limits import AHEAD_S, DeviceBucket
 
 SHARDS = 12
 STEP_S = 0.004
@@ -181,7 +181,7 @@ def play(limit: float, seed: int, plan: list[tuple[str, set[int], bool]], *, lea
 def check(world: World) -> None:
     one_call = min(MAX_CALL_TOKENS, world.limit)
     for window_s in (0.1, 0.5, 1.0, 3.0):
-        allowed = world.limit * (window_s + DEPTH_S) + one_call + 4  # a device each: no call is smaller
+        allowed = world.limit * (window_s + AHEAD_S) + one_call + 4  # a device each: no call is smaller
         assert world.worst(window_s) <= allowed + 1e-6, f"in {window_s} s"
 
 
@@ -190,7 +190,7 @@ def check(world: World) -> None:
 def test_no_sequence_of_rebalances_lets_more_through_than_the_whole(
     limit: float, seed: int, plan: list[tuple[str, set[int], bool]]
 ) -> None:
-    """Promise 6, over all running instances together: in no window more than the limit, a fortieth of a second and one
+    """Promise 6, over all running instances together: in no window more than the limit, a twentieth of a second and one
     call of the whole."""
     check(play(limit, seed, plan))
 
