@@ -1,4 +1,4 @@
-"""What the results' topic says of a message: which places are covered, and whether any of them twice."""
+"""What the results' topic says: which places of a message are covered, whether any of them twice; when calls left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from stream.bench.gateway import Call
 from stream.bench.town import Place
 from stream.model import Outcome, RevokeResult, StartError
 from stream.wire.wire import Wire
@@ -60,6 +61,16 @@ def said_ms(place: Place, violation_id: str, outcome: Outcome) -> int:
     if (first := next(ends, None)) is None:
         raise StartError(f"{violation_id} has no result {outcome.value}")
     return first.completed_at_ms
+
+
+def left(place: Place) -> list[Call]:
+    """The calls of all results in the order in which they left, as the service says, to the millisecond."""
+    calls = (
+        Call(each.started_at_ms * 1_000_000, each.notify_id or 0, each.tokens_requested)
+        for each in _results(place)
+        if each.attempts
+    )
+    return sorted(calls, key=lambda call: call.wall_ns)
 
 
 def _by_outcome(results: Iterable[RevokeResult]) -> dict[str, int]:

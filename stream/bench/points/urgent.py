@@ -75,6 +75,7 @@ def _behind_findings(at: Stage, sizes: Sizes, found: Rounds) -> None:
     at.place.gateway.answer_after(LATENCY_MS)
     for number in numbers:
         at.find(number, Severity.LOW, wait=False)
+    at.writer.flush()
     _while_they_are_read(at, found, len(numbers))
     _time_all(at, sizes, found, f"behind {len(numbers):,} LOW findings of one token", len(numbers))
 
