@@ -68,12 +68,14 @@ class LetterBox:
         letter cannot even leave."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
-            self._in_vain = self._in_vain or (error is not None and error.code() == KafkaError._MSG_TIMED_OUT)
+            if error is not None and error.code() == KafkaError._MSG_TIMED_OUT and producer is self._producer:
+                self._in_vain = True
             done(error)
 
         try:
             with self._lock:
-                self._producer.produce(
+                producer = self._producer
+                producer.produce(
                     self._topic, letter.value, letter.key, headers=[*letter.headers], on_delivery=delivered
                 )
         except BufferError:
@@ -117,7 +119,7 @@ class LetterBox:
         with self._lock:
             former, self._producer = self._producer, self._new_producer()
         log.info("dead_letters_begin_anew", topic=self._topic, letters=len(former), why=why)
-        former.purge()
+        former.purge(blocking=False)  # the loop does not wait for its threads; ``poll`` hears of it
         self._former.append(former)
         self._wake.set()
 

@@ -11,7 +11,7 @@ from confluent_kafka import Message, Producer
 from stream.brokers.mock import MockKafka
 from stream.kafka import properties
 from stream.kafka.leaders import EVERY_MS
-from stream.kafka.reading import Place
+from stream.kafka.reading import Place, Take
 from stream.kafka.tail import Tail
 from stream.model import Fenced, StoreStalled, Topic
 from stream.settings import Settings, default_settings
@@ -48,6 +48,21 @@ def written(broker: MockKafka, records: int) -> Settings:
     return default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
 
 
+def tail_of_twenty(broker: MockKafka, take: Take, failed: list[Exception]) -> Tail:
+    """The reader of a partition with twenty sends; not started."""
+    settings = written(broker, 20)
+    return Tail(
+        properties.sends(settings),
+        NAMES,
+        take,
+        FullSpeed(),
+        lambda *_: 20,
+        lambda *_: None,
+        lambda *_: None,
+        failed.append,
+    )
+
+
 def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
     """A shard leaves under load and returns: the reader reads it again, it does not fall over what it still held."""
     taken: list[int] = []
@@ -61,17 +76,7 @@ def test_a_shard_that_was_fenced_while_it_was_read_may_come_back() -> None:
         taken.extend(message.offset() or 0 for message in messages)
 
     with MockKafka({"sends": 1, "results": 1}) as broker:
-        settings = written(broker, 20)
-        tail = Tail(
-            properties.sends(settings),
-            NAMES,
-            take,
-            FullSpeed(),
-            lambda *_: 20,
-            lambda *_: None,
-            lambda *_: None,
-            failed.append,
-        )
+        tail = tail_of_twenty(broker, take, failed)
         tail.thread.start()
         tail.add({PLACE: 0})
         wait_until(lambda: refused[0])
@@ -92,17 +97,7 @@ def test_a_broker_that_goes_away_leaves_its_partitions_silent() -> None:
         taken.extend(message.offset() or 0 for message in messages)
 
     with MockKafka({"sends": 1, "results": 1}) as broker:
-        settings = written(broker, 20)
-        tail = Tail(
-            properties.sends(settings),
-            NAMES,
-            take,
-            FullSpeed(),
-            lambda *_: 20,
-            lambda *_: None,
-            lambda *_: None,
-            failed.append,
-        )
+        tail = tail_of_twenty(broker, take, failed)
         tail.thread.start()
         tail.add({PLACE: 0})
         wait_until(lambda: len(taken) == 20)

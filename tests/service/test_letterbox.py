@@ -44,7 +44,7 @@ class Pen:
         self.back += [(each, error) for each in self.under_way]
         self.under_way.clear()
 
-    def purge(self) -> None:
+    def purge(self, *, blocking: bool = True) -> None:
         self.answer(KafkaError(KafkaError._PURGE_QUEUE))
 
     def poll(self, timeout: float) -> None:
@@ -128,6 +128,16 @@ async def test_a_client_that_could_not_deliver_in_time_is_not_asked_again(desk: 
     await desk.until(lambda: desk.pens[0].closed)
     desk.send()
     assert (len(desk.told), len(desk.pens)) == (1, 2)
+
+
+async def test_what_a_former_client_says_too_late_is_no_fault_of_the_present_one(desk: Desk) -> None:
+    """It was given up already; each of its letters would else take the next client away too."""
+    desk.send()
+    desk.pens[0].answer(KafkaError(KafkaError._MSG_TIMED_OUT))
+    desk.box.topic_is("second")
+    await desk.until(lambda: desk.pens[0].closed)
+    desk.send()
+    assert ([pen.closed for pen in desk.pens], len(desk.told)) == ([True, False], 1)
 
 
 @pytest.mark.parametrize(
