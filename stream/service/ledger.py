@@ -7,6 +7,7 @@ real run and a dry one, since a dry run's DRY_RUN counts for itself alone, and n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from stream.model import Outcome, RevokeResult
 from stream.state import keys
@@ -14,6 +15,10 @@ from stream.state.records import Admitted, pack_admitted, pack_mark, pack_reject
 from stream.state.shard import Shard
 from stream.state.store import Put
 from stream.work.cover import Kind, Mark, kind_of
+from stream.work.endings import not_found_id
+
+FOUND: Final = b"found"
+"""Stands in NOT_FOUND's place where places were covered."""
 
 
 def entries(shard: Shard, result: RevokeResult, stamp: keys.Stamp, dry: bool) -> list[Put]:
@@ -23,7 +28,7 @@ def entries(shard: Shard, result: RevokeResult, stamp: keys.Stamp, dry: bool) ->
         return list(_said(shard, result, stamp, digest, dry))
     if not counts(result.outcome, dry):
         return []
-    puts = list(_marks(shard, result, stamp, digest))
+    puts = [*_marks(shard, result, stamp, digest), _found(shard, result, stamp, digest, dry)]
     if shard.keeps_admitted and called(result):
         places = sum(part.token_count for part in result.sends)
         admitted = Admitted(digest, result.violation_id, result.client_id or "", places)
@@ -46,6 +51,11 @@ def _said(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, 
     if result.outcome is (Outcome.DRY_RUN if dry else Outcome.HELD):
         shard.perhaps_held.add(digest)
         yield shard.head(b"H", stamp.timestamp_ms) + digest, b""
+
+
+def _found(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, dry: bool) -> Put:
+    """Its message had sends: NOT_FOUND is never to be said of it, though they leave, and these marks with them."""
+    return shard.head(b"D", stamp.timestamp_ms) + digest + not_found_id(result, dry).encode(), FOUND
 
 
 def counts(outcome: Outcome, dry: bool) -> bool:

@@ -18,11 +18,12 @@ from typing import Final, NamedTuple, TypeVar
 
 from stream.model import BadRecord, Send, SendHead, Status, UnpushError
 from stream.service.evidence import events_of
+from stream.service.ledger import FOUND
 from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.cover import Mark, size, still_open
-from stream.work.endings import held_id
+from stream.work.endings import held_id, not_found_id
 from stream.work.judgement import Violation, judge
 
 CHUNK_SENDS: Final = 200
@@ -61,6 +62,8 @@ class Found:
     """Violations that have a place, or a send that cannot be read, without a mark."""
     held: set[str] = field(default_factory=set)
     """Confirmed violations of which HELD was said and nothing since."""
+    once: set[str] = field(default_factory=set)
+    """Where no send is here any more: violations that had places of some covered."""
     whole: bool = False
     """Whether all stored sends were counted."""
 
@@ -110,12 +113,17 @@ class Lookup:
             self._rest()
         found.whole = not walk.todo
         found.held = set(self._held(shard, digest, found.violations.values()))
+        if found.whole and not found.sends:
+            found.once = {each.violation_id for each in found.violations.values() if self._once(shard, digest, each)}
         return found
 
     def _held(self, shard: Shard, digest: bytes, violations: Iterable[Violation]) -> Iterator[str]:
         for each in violations if digest in shard.perhaps_held else ():
             if each.status is Status.CONFIRMED and shard.stored.said(digest, held_id(each, self._dry)):
                 yield each.violation_id
+
+    def _once(self, shard: Shard, digest: bytes, violation: Violation) -> bool:
+        return FOUND in shard.stored.words(digest, not_found_id(violation, self._dry))
 
     def _count_chunk(
         self, found: Found, shard: Shard, digest: bytes, message_id: str, stored: list[StoredSend]

@@ -158,7 +158,8 @@ class Views:
         matched = found.places if complete else max(found.places, settled + 1)
         done = violation.violation_id not in found.open
         held = HELD_BEFORE if violation.violation_id in found.held and not done else None
-        return Tally(found.sends > 0, complete, matched, settled, done, held)
+        known = found.sends > 0 or violation.violation_id in found.once
+        return Tally(known, complete, matched, settled, done, held)
 
     async def _message_of(self, violation_id: str, enough: threading.Event) -> str | None:
         known = list(self._service.desk.docket)

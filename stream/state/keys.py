@@ -10,7 +10,7 @@
     E  a violation event digest          offset(8) timestamp_ms(8)      → trace headers and the record's value
     M  a mark            digest          send offset(8) first token(4) result offset(8) → what a result covers of a send
     J  rejected tokens   digest          result offset(8)               → tokens and reasons of that result
-    D  said              digest          result id                      → outcome (NOT_FOUND, WITHDRAWN, HELD)
+    D  said              digest          result id                      → outcome; "found": NOT_FOUND is never said
     H  perhaps held      digest          (nothing)                              → nothing; D tells
     A  admitted          timestamp_ms    result offset(8)                       → places called, for whom
     R  ranges            topic           (bucket 0)                     → ranges of offsets read

@@ -63,9 +63,14 @@ class Scans:
             yield StoredEvent(key[7:15], *keys.stamp_of(key), *unpack_event(value))
 
     def said(self, digest: bytes, result_id: str) -> bool:
-        """Whether the result with this id, one without places, has been delivered."""
+        """Whether the result with this id, one without places, has been delivered, or is never to be."""
+        return any(self.words(digest, result_id))
+
+    def words(self, digest: bytes, result_id: str) -> Iterator[bytes]:
+        """What stands in the store under such an id: how it ended, or why it is never to be said."""
         name = result_id.encode()
-        return any(self._store.get(prefix + name) is not None for prefix in self._prefixes(b"D", digest))
+        found = (self._store.get(prefix + name) for prefix in self._prefixes(b"D", digest))
+        return (word for word in found if word is not None)
 
     def admitted_since(self, since_ms: int) -> Iterator[tuple[int, Admitted]]:
         """What results since then say was called, with their times (ms)."""

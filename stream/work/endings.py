@@ -48,7 +48,11 @@ def words(violation: Violation, outcome: Outcome, dry: bool) -> list[str]:
         Outcome.WITHDRAWN: [f"{outcome.value}@{offset}" for offset in violation.withdrawals],
         Outcome.HELD: [f"{outcome.value}{since}"],
     }
-    return [f"{word}/dry" if dry else word for word in found.get(outcome, [outcome.value])]
+    return [_word(word, dry) for word in found.get(outcome, [outcome.value])]
+
+
+def _word(word: str, dry: bool) -> str:
+    return f"{word}/dry" if dry else word
 
 
 def held_id(violation: Violation, dry: bool) -> str:
@@ -56,7 +60,12 @@ def held_id(violation: Violation, dry: bool) -> str:
     return result_id(violation, (), words(violation, Outcome.HELD, dry)[0])
 
 
-def result_id(violation: Violation, parts: Sequence[SendPart], word: str) -> str:
+def not_found_id(violation: Violation | RevokeResult, dry: bool) -> str:
+    """The resultId of its NOT_FOUND, whether it was ever said or not."""
+    return result_id(violation, (), _word(Outcome.NOT_FOUND.value, dry))
+
+
+def result_id(violation: Violation | RevokeResult, parts: Sequence[SendPart], word: str) -> str:
     """The same for the same work done again after a crash: 32 hexadecimal digits of violation, places and ``word``.
 
     ``word`` is empty for work that covers places, whatever its outcome, so that a second try of what was given up

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from itertools import repeat
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,6 +19,7 @@ from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.cover import Kind, Mark, kind_of
 from stream.work.judgement import Event, Violation, judge
+from tests.service.small_world import RETENTION_MS, SmallWorld
 
 HEAD = SendHead("m1", "app", 7, 0, 1_000, None)
 
@@ -111,3 +113,22 @@ def test_a_violation_waits_for_those_of_its_apps_that_make_no_calls() -> None:
     assert waits_for(["x", "y"], stopped) is None
     assert waits_for(["x", "b"], stopped) == "app b makes no calls: no key"
     assert (waits_for("abcde", stopped) or "").endswith("app c makes no calls: no key; and 2 more apps")
+
+
+async def test_what_was_called_before_its_sends_left_is_told_from_what_was_never_found(tmp_path: Path) -> None:
+    """``settled`` stays so when its sends have left retention; a violation that comes then waits."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.clock.ms += RETENTION_MS // 2
+    world.violate("m", "v1")
+    world.until_quiet()
+    world.clock.ms += RETENTION_MS // 2 + RETENTION_MS // 12
+    for bucket in world.shard.expired_buckets(world.clock.ms - RETENTION_MS):
+        world.shard.drop_bucket(bucket)
+    world.violate("m", "v2")
+    world.until_quiet()
+    asked = Lookup(world.wire)
+    found = await asked.message(world.shard, "m")
+    assert (found.sends, found.once, found.open) == (0, {"v1"}, set())
+    await asked.close()
+    world.close()

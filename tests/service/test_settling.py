@@ -57,6 +57,49 @@ def test_a_dry_run_never_says_the_real_ones_words(tmp_path: Path) -> None:
     dry.close()
 
 
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_had_its_sends_called_is_never_said_to_be_not_found(tmp_path: Path, dry: bool) -> None:
+    """NOT_FOUND is said where no send was ever read: not after a restart because its sends have left retention, and
+    not after their topic was made anew; a violation of its own that comes then is not found."""
+    world = SmallWorld(tmp_path, dry=dry)
+    called, how = (Outcome.DRY_RUN, "refused") if dry else (Outcome.REVOKED, "revoked")
+    world.send("m", ["a", "b"])
+    world.clock.ms += RETENTION_MS // 2
+    world.violate("m")
+    world.until_quiet(how)
+    world.clock.ms += RETENTION_MS // 2 + RETENTION_MS // 12
+    [bucket] = world.shard.expired_buckets(world.clock.ms - RETENTION_MS)
+    world.shard.drop_bucket(bucket)
+    world.restart(keep=True)
+    world.until_quiet()
+    assert world.outcomes("m") == [called]
+    world.topics[Topic.SENDS].clear()
+    world.restart(keep=False)
+    world.violate("m", "v2")
+    world.until_quiet()
+    assert world.outcomes("m") == [called]
+    assert world.outcomes("m", "v2") == [Outcome.DRY_RUN if dry else Outcome.NOT_FOUND]
+    world.close()
+
+
+def test_a_repeat_after_the_first_finding_has_left_retention_is_not_said_to_be_not_found(tmp_path: Path) -> None:
+    """Nor where the results have left with the sends, and only what a detector repeats is left."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.violate("m")
+    world.until_quiet()
+    world.clock.ms += RETENTION_MS // 2
+    world.violate("m")
+    world.until_quiet()
+    world.clock.ms += RETENTION_MS // 2 + RETENTION_MS // 12
+    for bucket in world.shard.expired_buckets(world.clock.ms - RETENTION_MS):
+        world.shard.drop_bucket(bucket)
+    world.restart(keep=True)
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.REVOKED]
+    world.close()
+
+
 def test_what_is_on_its_way_is_not_said_again_though_its_message_was_forgotten(tmp_path: Path) -> None:
     """WITHDRAWN once per withdrawal: also where its result still waits for Kafka when NOT_FOUND ends the message, and
     another finding brings it back."""
