@@ -72,9 +72,10 @@ class Outbox:
         dry: bool,
         settled: Callable[[Written], None],
         halves: Callable[[Written], list[Written]],
+        as_known_now: Callable[[Written], Written],
     ) -> None:
         """Made inside the running loop. ``topic`` takes results; ``halves`` cuts one in two, or gives nothing where it
-        has a single place."""
+        has a single place; ``as_known_now`` says again how much is matched, of one that has waited."""
         self._producer = producer
         self._topic = topic
         self._loop = asyncio.get_running_loop()
@@ -82,6 +83,7 @@ class Outbox:
         self._dry = dry
         self._settled = settled
         self._halves = halves
+        self._as_known_now = as_known_now
         self._outstanding = 0
         self._delivered: list[tuple[Written, Stamp]] = []
         self._again: deque[Written] = deque()
@@ -240,7 +242,7 @@ class Outbox:
     def _write_alone(self) -> None:
         """One at a time: several small ones in one batch can be too large together."""
         while self._large and self._alone is None:
-            written = self._large.popleft()
+            written = self._as_known_now(self._large.popleft())
             if written.shard.owned:
                 self._alone = written
                 self.write(written)
@@ -248,7 +250,7 @@ class Outbox:
     def _retry(self) -> None:
         waiting, self._again, self._put_off = self._again, deque(), set()
         for written in waiting:
-            self.write(written)
+            self.write(self._as_known_now(written))
         if not self.size:  # what could not be written has left with its shard
             self._trouble.over()
 

@@ -111,6 +111,16 @@ class Settling:
             settled -= piece.place_count
         return found[::-1]
 
+    def as_known_now(self, written: Written) -> Written:
+        """A result that has waited, with the places that are matched now: what came meanwhile has results to come, and
+        none before these may say complete."""
+        it, result = written.owner, written.result
+        if it is None or written.parcel is None:
+            return written
+        now, _ = it.totals(result.violation_id, self.all_read(written.shard))
+        matched = max(now, result.violation_tokens_matched)
+        return written._replace(result=result._replace(violation_tokens_matched=matched))
+
     def settled(self, written: Written) -> None:
         """A result is delivered and marked."""
         result = written.result

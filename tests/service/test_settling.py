@@ -100,6 +100,24 @@ def test_a_repeat_after_the_first_finding_has_left_retention_is_not_said_to_be_n
     world.close()
 
 
+def test_a_result_that_waited_says_complete_no_more_where_a_send_came_meanwhile(tmp_path: Path) -> None:
+    """Totals: equal means complete as known now, when it is written at last, not when it was made."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.violate("m")
+    until_planned(world)
+    world.answer(world.call(), "revoked")
+    [waited] = world.mailbox.written
+    assert (waited.result.violation_tokens_matched, waited.result.violation_tokens_settled) == (1, 1)
+    assert world.settling.as_known_now(waited) == waited
+    world.send("m", ["b", "c"])
+    world.read(Topic.SENDS)
+    world.tell()
+    renewed = world.settling.as_known_now(waited).result
+    assert renewed == waited.result._replace(violation_tokens_matched=3)
+    world.close()
+
+
 def test_what_is_on_its_way_is_not_said_again_though_its_message_was_forgotten(tmp_path: Path) -> None:
     """WITHDRAWN once per withdrawal: also where its result still waits for Kafka when NOT_FOUND ends the message, and
     another finding brings it back."""
