@@ -140,13 +140,14 @@ class Arrivals:
     def _load(self, shard: Shard) -> None:
         """Condemn again what the store knows, a thousand at a time; the desk looks at each in the background."""
         found: list[tuple[int, int, bytes]] = []
-        seen: set[bytes] = set()
+        gravest: dict[bytes, int] = {}
         for event in shard.stored.all_events():
             if not shard.owned:
                 return
-            if event.digest not in seen:
-                seen.add(event.digest)
-                found.append((self._intake.severity_of(event.value), event.timestamp_ms, event.digest))
+            severity = self._intake.severity_of(event.value)
+            if severity > gravest.get(event.digest, -1):  # a graver finding is in no hurry less for having come later
+                gravest[event.digest] = severity
+                found.append((severity, event.timestamp_ms, event.digest))
             if len(found) >= 1000:
                 self._condemn(shard, found)
                 found = []

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from stream.model import Topic
+from stream.model import Severity, Topic
 from stream.service.arrivals import OWN_RESULTS_WAIT_S, Arrivals, Topics
 from stream.service.clock import Clock
 from stream.service.intake import Intake
 from stream.service.outbox import Outbox
 from stream.state.store import Store
+from tests.service.small_world import SmallWorld
 from tests.state.stored import HOUR_MS
 
 
@@ -131,3 +132,19 @@ async def test_a_share_is_given_up_before_its_shards_can_come_to_another() -> No
     coming.lost([1])
     await asyncio.sleep(0)
     assert heard[-1] == 0.0
+
+
+async def test_a_message_is_looked_at_in_the_lane_of_its_gravest_finding(tmp_path: Path) -> None:
+    """On start every active violation is evaluated again, most severe first: also one that came after milder ones."""
+    world = SmallWorld(tmp_path)
+    for severity in (Severity.LOW, Severity.CRITICAL, Severity.MEDIUM):
+        world.violate("m", f"v-{severity.name}", severity=severity)
+    world.until_quiet()
+    told: list[tuple[int, int, bytes]] = []
+    made = arrivals(OnTheirWay(0))
+    hears = SimpleNamespace(remembered=lambda number, found: told.extend(found))
+    now = SimpleNamespace(call_soon_threadsafe=lambda call, *what: call(*what))
+    made._desk, made._loop, made._intake = cast(Any, hears), cast(Any, now), world.intake
+    made._load(world.shard)
+    assert [severity for severity, _, _ in told] == [Severity.LOW, Severity.CRITICAL]
+    world.close()
