@@ -41,7 +41,8 @@ class DeviceBucket:
         self._set(devices_per_s, share)
 
     def set_rate(self, devices_per_s: float, now_s: float, share: float = 1.0) -> None:
-        """Another share: what was saved up is lost, a debt is kept, and what is new begins in debt."""
+        """Another share: what was saved up is lost, what is new begins in debt, and of a debt for a call on credit
+        a smaller share keeps its part: whoever is given the rest begins in debt for that."""
         self._refill(now_s)
         self._set(devices_per_s, share)
 
@@ -54,10 +55,12 @@ class DeviceBucket:
         self._devices = min(self._devices, self._depth)
 
     def _set(self, devices_per_s: float, share: float) -> None:
-        before = self._on_credit
+        before, debt = self._on_credit, max(0.0, -self._devices)
         self.devices_per_s, self.share = devices_per_s, share
         self._on_credit, self._depth = _ahead(devices_per_s, share)
-        self._devices = min(self._devices, 0.0) - max(0.0, self._on_credit - before)
+        if self._on_credit < before:
+            debt -= min(debt, before) * (1.0 - self._on_credit / before)
+        self._devices = -debt - max(0.0, self._on_credit - before)
 
     @property
     def largest_call(self) -> int:

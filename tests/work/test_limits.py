@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.work.limits import DEPTH_S, DeviceBucket
+from stream.work.limits import AHEAD_S, DEPTH_S, DeviceBucket
 
 
 class Left(NamedTuple):
@@ -24,52 +24,33 @@ steps = st.lists(st.tuples(pauses, st.integers(1, 1_000)), max_size=60)
 rates = st.sampled_from([0.5, 3.0, 100.0, 5_000.0])
 
 
-def drive(rate: float, todo: list[tuple[float, int]], changes: dict[int, float]) -> tuple[list[Left], list[Left]]:
-    """Calls as eager as the bucket lets them be; the calls, and the rates with their times."""
-    now_s, bucket = 100.0, DeviceBucket(rate, 100.0)
-    left, rates_at = list[Left](), [Left(0.0, int(rate * 1_000))]
-    for turn, (pause_s, devices) in enumerate(todo):
+def drive(rate: float, todo: list[tuple[float, int]]) -> list[Left]:
+    """Calls as eager as the bucket lets them be."""
+    now_s, bucket, left = 100.0, DeviceBucket(rate, 100.0), list[Left]()
+    for pause_s, devices in todo:
         now_s += pause_s
-        if turn in changes:
-            bucket.set_rate(changes[turn], now_s)
-            rates_at.append(Left(now_s, int(changes[turn] * 1_000)))
         now_s += bucket.wait_s(now_s)
         while (more_s := bucket.wait_s(now_s)) > 0:
             now_s += max(more_s, 1e-9)
         bucket.take(devices, now_s)
         left.append(Left(now_s, devices))
-    return left, rates_at
+    return left
 
 
-def allowed(start_s: float, end_s: float, rates_at: list[Left]) -> float:
-    """What the rates let through in a window, the depth not counted."""
-    total = 0.0
-    for i, (since_s, rate) in enumerate(rates_at):
-        until_s = rates_at[i + 1].at_s if i + 1 < len(rates_at) else end_s
-        total += max(0.0, min(end_s, until_s) - max(start_s, since_s)) * rate / 1_000
-    return total
-
-
-def check(left: list[Left], rates_at: list[Left]) -> None:
-    most = max((each.devices for each in rates_at), default=0) / 1_000
-    for i, first in enumerate(left):
+def check(left: list[Left], rate: float, ahead: float) -> None:
+    """No window of the calls has more than the rate allows in it, and so many devices ahead."""
+    for first, (start_s, _) in enumerate(left):
         devices = 0
-        for last in left[i:]:
-            devices += last.devices
-            window = allowed(first.at_s, last.at_s, rates_at) + most * DEPTH_S
-            assert devices <= window + max(each.devices for each in left) + 1e-3
+        for at_s, more in left[first:]:
+            devices += more
+            assert devices <= rate * (at_s - start_s) + ahead + 1e-3
 
 
 @given(rates, steps)
 def test_no_window_sees_more_than_its_share_and_one_call(rate: float, todo: list[tuple[float, int]]) -> None:
     """In any window of t seconds at most rate × (t + 0.025) devices plus one call leave, of one that has the whole."""
-    check(*drive(rate, todo, {}))
-
-
-@given(rates, steps, st.dictionaries(st.integers(0, 60), rates, max_size=6))
-def test_nor_when_the_share_changes(rate: float, todo: list[tuple[float, int]], changes: dict[int, float]) -> None:
-    """What was saved up at the old rate is lost, a debt is kept."""
-    check(*drive(rate, todo, changes))
+    left = drive(rate, todo)
+    check(left, rate, rate * DEPTH_S + max((each.devices for each in left), default=0))
 
 
 def test_a_new_bucket_starts_empty() -> None:
@@ -128,3 +109,37 @@ def test_a_share_of_nothing_lets_nothing_through() -> None:
         bucket = DeviceBucket(rate, 0.0)
         bucket.set_rate(0, 1.0, share=0.0)
         assert bucket.wait_s(1_000.0) == inf
+
+
+def test_a_smaller_share_keeps_its_part_of_a_debt() -> None:
+    """Whoever is given the rest begins in debt for it: no app is silent for ten seconds after a rebalance."""
+    for rate, after in ((1_000.0, 1 / 12), (100.0, 1 / 12), (5_000.0, 1 / 12), (1_000.0, 0.5)):
+        bucket = DeviceBucket(rate, 0.0)
+        assert bucket.wait_s(10.0) == 0
+        bucket.take(bucket.largest_call, 10.0)
+        bucket.set_rate(rate * after, 10.0, after)
+        assert bucket.wait_s(10.0) <= 1.0
+
+
+moves = st.tuples(st.floats(0, 1.5), st.lists(st.integers(0, 11), min_size=2, max_size=4))
+
+
+@given(rate=st.sampled_from([20.0, 300.0, 1_000.0, 5_000.0]), moved=st.lists(moves, min_size=1, max_size=25))
+def test_shares_that_move_give_nobody_more_than_the_whole(rate: float, moved: list[tuple[float, list[int]]]) -> None:
+    """Shared over the instances, adjusted at each rebalance, without ever exceeding the whole: calls as large and as
+    early as each may make them. A share is given up before another has it."""
+    now_s, left = 100.0, list[Left]()
+    buckets = [DeviceBucket(rate if number == 0 else 0.0, now_s, float(number == 0)) for number in range(4)]
+    for pause_s, owners in moved:
+        until_s = now_s + pause_s
+        while (next_s := now_s + max(1e-9, min(bucket.wait_s(now_s) for bucket in buckets))) < until_s:
+            now_s = next_s
+            for bucket in buckets:
+                if bucket.wait_s(now_s) == 0:
+                    left.append(Left(now_s, bucket.largest_call))
+                    bucket.take(bucket.largest_call, now_s)
+        now_s = until_s
+        shares = [owners.count(number) / len(owners) for number in range(4)]
+        for bucket, share in sorted(zip(buckets, shares, strict=True), key=lambda pair: pair[1] - pair[0].share):
+            bucket.set_rate(rate * share, now_s, share)
+    check(sorted(left), rate, rate * AHEAD_S + min(1_000, rate) + len(buckets))
