@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from stream.model import StartError, masked
@@ -91,7 +93,20 @@ def _private_key(path: Path, pem: str) -> RSAPrivateKey:
         raise StartError(f"private_key in key file {path} is not a readable, unencrypted private key in PEM form")
     if not isinstance(key, RSAPrivateKey):
         raise StartError(f"private_key in key file {path} is not an RSA key, which Push Kit's PS256 signature needs")
+    if not _can_sign(key):
+        raise StartError(
+            f"private_key in key file {path} is an RSA key of {key.key_size} bits: PS256 needs 2,048 or more"
+        )
     return key
+
+
+def _can_sign(key: RSAPrivateKey) -> bool:
+    """A small one has no room for the signature (RFC 8017, 9.1.1)."""
+    try:
+        key.sign(b"", PSS(MGF1(SHA256()), SHA256.digest_size), SHA256())
+    except ValueError:
+        return False
+    return True
 
 
 def _loaded(pem: str) -> object:

@@ -49,7 +49,7 @@ class Verdict(Enum):
     """Every token was refused for good, each with its reason in ``rejected``: settle them, nothing was revoked."""
     FAILED = "failed"
     """The call itself was refused for good, which is our fault, not the tokens': settle as FAILED, and say it loudly.
-    ``rejected`` has every token, the code as reason."""
+    ``rejected`` has every token, the code as reason; none where no code of Push Kit's says so, as of a proxy's page."""
     SPLIT = "split"
     """Some token spoils the call and the reply does not say which, or it contradicts itself: call both halves. Only
     ever given to a call of two tokens or more; alone, such a token is REJECTED."""
@@ -82,6 +82,8 @@ class Reply(NamedTuple):
     token_limit: int | None = None
     suspect_configuration: bool = False
     """Every token of the call was refused with ``noRight``: of a whole batch, rather our settings than the tokens."""
+    of_app: bool = False
+    """RETRY and PAUSE: Push Kit has answered, and speaks of this app alone."""
     calls: int = 1
     """How often the request was sent until this came of it."""
     date_skew_s: float | None = None
@@ -129,7 +131,8 @@ _OF_APP: Final[dict[str, Verdict]] = {
     "disableSendHuaweiMsgBecauseOfPenalty": Verdict.PAUSE,
     "appinfoError": Verdict.RETRY,
 }
-"""Reasons that speak of the app although they name tokens; every other reason rejects its tokens."""
+"""Reasons that speak of the app although they name tokens; every other reason rejects its tokens, and these do where
+other tokens of the same call were accepted, which no such app's are."""
 
 _FLOW_CONTROL_STATUS: Final = frozenset({429, 503})
 """The only sign of flow control: no code says it. Source: push-msg-freq-control (429 is our reading)."""
@@ -217,8 +220,8 @@ def _with_tokens(reply: Reply, msg: object, tokens: Sequence[bytes]) -> Reply:
             return _smaller(reply, msg, tokens)
         case Verdict.SPLIT:
             return _split(reply, tokens)
-        case Verdict.FAILED:
-            return reply._replace(rejected=_all_of(tokens, reply.code or f"HTTP {reply.http_status}"))
+        case Verdict.FAILED if reply.code is not None:
+            return reply._replace(rejected=_all_of(tokens, reply.code))
     return reply
 
 
@@ -273,8 +276,10 @@ def _with_listing(reply: Reply, listing: _Listing, tokens: Sequence[bytes]) -> R
     if listing.given:
         reply = reply._replace(detail=_summary(listing))
     of_app = {_OF_APP[reason] for reason in listing.reason_of.values() if reason in _OF_APP}
-    if of_app:
-        return reply._replace(verdict=Verdict.PAUSE if Verdict.PAUSE in of_app else Verdict.RETRY)
+    if of_app and not (listing.success and listing.agrees(len(tokens))):
+        return reply._replace(verdict=Verdict.PAUSE if Verdict.PAUSE in of_app else Verdict.RETRY, of_app=True)
+    if Verdict.RETRY in of_app:  # the others were accepted
+        return _split(reply, tokens)
     if reply.verdict is Verdict.REJECTED and not listing.given:
         return reply._replace(rejected=_all_of(tokens, reply.code or ""))
     return _settled(reply, listing, tokens)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from random import Random
 from typing import Final, Protocol
@@ -108,11 +108,11 @@ class Calls:
 
     # --- in and out
 
-    def call(self, parcel: Parcel, severity: Severity) -> None:
-        """Let a parcel wait for its call."""
+    def call(self, parcel: Parcel, severity: Severity, *, first: bool = False) -> None:
+        """Let a parcel wait for its call; ``first``: before all others of its age."""
         self._crowd.came(parcel.client_id or "", severity, len(parcel.tokens))
         self.exposure.came(parcel, severity)
-        self._lanes.put(parcel, severity)
+        self._lanes.put(parcel, severity, first=first)
         self._severities[parcel] = severity
         self._wake_one()
 
@@ -132,7 +132,9 @@ class Calls:
         """Replace a parcel by pieces of at most so many tokens; each waits for a call of its own."""
         self._replace(parcel, cut, size)
 
-    def _replace(self, parcel: Parcel, into: Callable[[Parcel, int], list[Parcel]], size: int) -> None:
+    def _replace(
+        self, parcel: Parcel, into: Callable[[Parcel, int], list[Parcel]], size: int, *, first: bool = False
+    ) -> None:
         if not self._wanted(parcel):
             self._leave(parcel)
             return
@@ -140,15 +142,17 @@ class Calls:
         pieces = into(parcel, size)
         self._replaced(parcel, pieces)
         self._leave(parcel)
-        for piece in pieces:
-            self.call(piece, severity)
+        for piece in reversed(pieces) if first else pieces:
+            self.call(piece, severity, first=first)
 
     def finish(self, parcel: Parcel, ending: Ending) -> None:
         """The parcel has reached its end."""
-        if ending.rejected:
-            self._refused.add(parcel, ending.rejected)
         self._leave(parcel)
         self._end(parcel, ending)
+
+    def known_bad(self, parcel: Parcel, rejected: Iterable[RejectedToken]) -> None:
+        """These tokens of a parcel are refused for good, whatever call they are in."""
+        self._refused.add(parcel, rejected)
 
     def _without_known(self, parcel: Parcel, known: tuple[RejectedToken, ...]) -> None:
         """End what was refused before under its violation, without a call; the rest waits for its call anew."""
@@ -175,17 +179,22 @@ class Calls:
 
     def lift(self, chosen: Callable[[Parcel], bool], severity: Severity) -> None:
         """Parcels that belong to another lane from now on; those that wait for a retry or are in flight, when they come
-        back."""
+        back. What waits for a retry and has become more severe has waited long enough, but where the gateway asked."""
+        raised: set[Parcel] = set()
         for parcel in filter(chosen, self._severities):
+            if severity > self._severities[parcel]:
+                raised.add(parcel)
             app, tokens = parcel.client_id or "", len(parcel.tokens)
             self._crowd.went(app, self._severities[parcel], tokens)
             self._crowd.came(app, severity, tokens)
             self.exposure.went(parcel, self._severities[parcel])
             self.exposure.came(parcel, severity)
             self._severities[parcel] = severity
+        self._retries.hasten(raised.__contains__, self._clock.monotonic_s())
         self._retries.reorder()
         for parcel in self._lanes.remove(chosen):
             self._lanes.put(parcel, severity)
+        self._wake_one()
 
     def _leave(self, parcel: Parcel) -> None:
         severity = self._severities.pop(parcel)
@@ -292,10 +301,13 @@ class Calls:
         parcel = None
         if self._lanes.size and not self._stopping and (least := self.gate.least()) is not None:
             allowed = self._allowed()
-            parcel = self._lanes.next(self._bounded(allowed), least, urgently=allowed)
+            parcel = self._lanes.next(self._bounded(allowed), least, urgently=allowed, paused=self._paused)
         if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)
         return parcel
+
+    def _paused(self, app: str) -> bool:
+        return self.app(app).pause_reason is not None
 
     def _allowed(self) -> Callable[[str], bool]:
         """Which apps may call at this moment."""
@@ -303,9 +315,10 @@ class Calls:
         return lambda app: self.gate.admits(self.app(app), now_s)
 
     def _bounded(self, allowed: Callable[[str], bool]) -> Callable[[str], bool]:
-        """Of these, those that have fewer calls in flight than one app may."""
+        """Of these, those that have fewer calls in flight than one app may. What is CRITICAL does not count: it would
+        keep its own app's milder lanes from what is theirs."""
         apps, bound = self.apps, self.gate.bound.of_one_app(self._most_of_one)
-        return lambda app: (app not in apps or apps[app].in_flight < bound) and allowed(app)
+        return lambda app: (app not in apps or apps[app].milder < bound) and allowed(app)
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")
@@ -326,7 +339,7 @@ class Calls:
             self._without_known(parcel, known)
             return None
         if len(parcel.tokens) > app.largest_call:  # no more than is called now: the limit may be another in a moment
-            self._replace(parcel, split, app.largest_call)
+            self._replace(parcel, split, app.largest_call, first=True)  # else the next to leave would be cut too
             return None
         body = encode_body(parcel.notify_id or 0, parcel.tokens)
         if len(body) > MAX_BODY_BYTES and len(parcel.tokens) > 1:  # tokens full of what JSON escapes

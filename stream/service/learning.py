@@ -47,7 +47,7 @@ class Learning:
         now_s = self._clock.monotonic_s()
         verdict = reply.verdict
         self.answers[app.client_id, verdict] += 1
-        if verdict is Verdict.RETRY:
+        if verdict is Verdict.RETRY and not reply.of_app:
             self._failed(app, reply, left_s, now_s)
         else:
             self._answered(app, now_s)

@@ -21,6 +21,10 @@ from stream.work.retry import backoff_s
 if TYPE_CHECKING:
     from stream.service.calls import Calls
 
+PAUSES_AFTER: Final = 3
+"""Attempts that came back with what speaks of the app and may pass by itself; then it is somebody's to mend."""
+_EXAMINED: Final = frozenset({Verdict.REJECTED, Verdict.SPLIT})
+"""Push Kit has looked at the tokens: it knows the JWT and the app."""
 SKEWED_S: Final = 60.0
 """Clocks that are kept by NTP differ by far less, and a reply's Date by no more than its way."""
 
@@ -53,6 +57,8 @@ class Replies:
         if reply.verdict is not Verdict.REVOKED:
             reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
             parcel.last_reply = LastReply(reason, reply.http_status, reply.code, reply.push_request_id)
+        if reply.verdict in _EXAMINED and app.examined():
+            log.info("app_goes_on", client_id=app.client_id)
         self._by_verdict[reply.verdict](parcel, app, reply)
 
     def _revoked(self, parcel: Parcel, app: App, reply: Reply) -> None:
@@ -62,6 +68,7 @@ class Replies:
     def _partial(self, parcel: Parcel, app: App, reply: Reply) -> None:
         self._accepted(app)
         rejected = _rejected(parcel, reply)
+        self._calls.known_bad(parcel, rejected)
         self._calls.finish(
             parcel, _ending(Outcome.PARTIALLY_REVOKED, len(parcel.tokens) - len(rejected), rejected, reply)
         )
@@ -79,9 +86,12 @@ class Replies:
         before, parcel.refused_at = parcel.refused_at, app.accepted_calls
         proven = before is not None and before < app.accepted_calls  # others were accepted meanwhile: it is the tokens
         if not proven and app.refuse(parcel.tokens):
-            self._pause(parcel, app, reply, last=True)
+            self._pause(parcel, app, reply, refusals=True)
             return
-        self._calls.finish(parcel, _ending(Outcome.FAILED, 0, _rejected(parcel, reply), reply))
+        rejected = _rejected(parcel, reply)
+        if reply.verdict is Verdict.REJECTED:
+            self._calls.known_bad(parcel, rejected)
+        self._calls.finish(parcel, _ending(Outcome.FAILED, 0, rejected, reply))
 
     def _split(self, parcel: Parcel, app: App, reply: Reply) -> None:
         self._calls.cut(parcel, (len(parcel.tokens) + 1) // 2)
@@ -92,6 +102,9 @@ class Replies:
         self._calls.cut(parcel, app.token_limit)
 
     def _retry(self, parcel: Parcel, app: App, reply: Reply) -> None:
+        if reply.of_app and parcel.attempts >= PAUSES_AFTER:
+            self._pause(parcel, app, reply)
+            return
         self._calls.again(parcel, self._backoff_s(parcel, app, reply), asked=reply.retry_after_s is not None)
 
     def _flow_control(self, parcel: Parcel, app: App, reply: Reply) -> None:
@@ -103,11 +116,14 @@ class Replies:
             longest_s = min(longest_s, PROBE_LONGEST_S)
         return backoff_s(parcel.attempts, first_s, longest_s, reply.retry_after_s, self._random)
 
-    def _pause(self, parcel: Parcel, app: App, reply: Reply, last: bool = False) -> None:
+    def _pause(self, parcel: Parcel, app: App, reply: Reply, refusals: bool = False) -> None:
         reason = f"{reply.code or reply.http_status}: {reply.detail or reply.verdict.value}{_wrong_clock(reply)}"
-        if app.pause(reason, self._clock.monotonic_s()):
+        now_s = self._clock.monotonic_s()
+        if app.pause(reason, now_s, refusals=refusals):
             log.error("app_paused", client_id=app.client_id, why=reason)
-        self._calls.again(parcel, 0.0, last=last)  # last: so that the next probe is another
+        if reply.retry_after_s is not None:
+            app.probe_not_before(now_s + reply.retry_after_s)
+        self._calls.again(parcel, 0.0, last=refusals or reply.of_app)  # last: so that the next probe is another
 
 
 def _wrong_clock(reply: Reply) -> str:

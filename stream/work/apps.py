@@ -40,10 +40,12 @@ class App:
         "held",
         "in_flight",
         "learned",
+        "milder",
         "pause_reason",
         "paused_since_s",
         "probe_at_s",
         "_pace",
+        "_refusals",
         "_refused",
         "token_limit",
         "_probe_s",
@@ -78,10 +80,14 @@ class App:
         self.pause_reason: str | None = None
         self.paused_since_s = 0.0
         self.probe_at_s = 0.0
+        self._refusals = False
+        """Whether it pauses since all that it sends was refused, rather than for its JWT or its configuration."""
         self._refused: set[int] = set()
         """Hashes of the tokens refused in a row, none accepted between."""
         self.accepted_calls = 0
         self.in_flight = 0
+        self.milder = 0
+        """Those of them that are not CRITICAL."""
         self._probe_s = PROBE_FIRST_S
 
     @property
@@ -135,14 +141,26 @@ class App:
             self._probe_s = min(2 * self._probe_s, PROBE_LONGEST_S)
             self.probe_at_s = now_s + self._probe_s
 
-    def pause(self, reason: str, now_s: float) -> bool:
-        """Stop ordinary calls. True where this is news."""
+    def pause(self, reason: str, now_s: float, *, refusals: bool = False) -> bool:
+        """Stop ordinary calls; ``refusals``: for tokens, all of which were refused. True where this is news."""
         news = self.pause_reason is None
         if news:
             self.paused_since_s, self._probe_s = now_s, PROBE_FIRST_S
             self.probe_at_s = now_s + PROBE_FIRST_S
-        self.pause_reason = reason
+        self.pause_reason, self._refusals = reason, refusals
         return news
+
+    def probe_not_before(self, at_s: float) -> None:
+        """The gateway asked for this."""
+        self.probe_at_s = max(self.probe_at_s, at_s)
+
+    def examined(self) -> bool:
+        """Push Kit has looked at a call's tokens: whatever it said of JWT or configuration is over. True where that
+        ends a pause."""
+        ended = self.pause_reason is not None and not self._refusals
+        if ended:
+            self.pause_reason = None
+        return ended
 
     def probe_now(self, now_s: float) -> None:
         """Something has been mended, perhaps: if it is paused, the next probe need not wait."""

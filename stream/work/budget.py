@@ -136,11 +136,15 @@ class Retries:
 
     def release(self, app: str, now_s: float) -> None:
         """The app gets answers again: what waits for nothing but that is due now."""
-        ours = [retry.parcel for retry in self._due.keep(lambda retry: retry.asked or retry.parcel.client_id != app)]
-        for parcel in ours:
-            self._due.put(_Retry(parcel, asked=False), now_s)
+        self.hasten(lambda parcel: parcel.client_id == app, now_s)
         if app in self._held:
             self._looks.put(app, now_s)
+
+    def hasten(self, chosen: Callable[[Parcel], bool], now_s: float) -> None:
+        """What is chosen is due now, but where the gateway asked for its wait."""
+        ours = [retry.parcel for retry in self._due.keep(lambda retry: retry.asked or not chosen(retry.parcel))]
+        for parcel in ours:
+            self._due.put(_Retry(parcel, asked=False), now_s)
 
     def keep(self, wanted: Callable[[Parcel], bool]) -> list[Parcel]:
         """Drop what ``wanted(parcel)`` refuses; what was dropped."""

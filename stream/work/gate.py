@@ -86,6 +86,7 @@ class Gate:
         app.leaves(devices, now_s)
         app.budget.leaves()
         app.in_flight += 1
+        app.milder += milder
         self.in_flight += 1
         self.milder += milder
         if probe:
@@ -98,6 +99,7 @@ class Gate:
     def comes_back(self, app: App, *, probe: bool, milder: bool = True) -> None:
         """A call is no longer under way, however it ended."""
         app.in_flight -= 1
+        app.milder -= milder
         self.in_flight -= 1
         self.milder -= milder
         self._probing -= probe

@@ -34,11 +34,11 @@ class _Lane:
         self.apps: dict[str, list[tuple[int, int, Parcel]]] = {}
         self.turns: deque[str] = deque()
 
-    def next(self, allowed: Allowed) -> Parcel | None:
+    def next(self, allowed: Allowed, passed_over: Allowed | None) -> Parcel | None:
         for _ in range(len(self.turns)):
             app = self.turns[0]
             self.turns.rotate(-1)
-            if allowed(app):
+            if allowed(app) and not (passed_over and self.apps[app][0][0] == LAST and passed_over(app)):
                 return self._pop(app)
         return None
 
@@ -62,25 +62,35 @@ class Lanes:
         self._turn = count()
         self.size = 0
 
-    def put(self, parcel: Parcel, severity: Severity, last: bool = False) -> None:
-        """Let a parcel wait in a lane; its place among its app's is its age, or the ``last``."""
+    def put(self, parcel: Parcel, severity: Severity, last: bool = False, first: bool = False) -> None:
+        """Let a parcel wait in a lane; its place among its app's is its age, or the ``last``; ``first``: of its age."""
         lane, app = self._lanes[severity], parcel.client_id or ""
         if app not in lane.apps:
             lane.apps[app] = []
             lane.turns.append(app)
         age = LAST if last else parcel.violation.first_timestamp_ms
-        heapq.heappush(lane.apps[app], (age, next(self._turn), parcel))
+        turn = next(self._turn)
+        heapq.heappush(lane.apps[app], (age, -turn if first else turn, parcel))
         self.size += 1
 
-    def next(self, allowed: Allowed, least: Severity = Severity.LOW, urgently: Allowed | None = None) -> Parcel | None:
+    def next(
+        self,
+        allowed: Allowed,
+        least: Severity = Severity.LOW,
+        urgently: Allowed | None = None,
+        paused: Allowed | None = None,
+    ) -> Parcel | None:
         """The next parcel to call, of ``least`` severity, among the apps that are ``allowed`` to, or None;
-        ``urgently``: those that may call for what is CRITICAL, where these are more."""
+        ``urgently``: those that may call for what is CRITICAL, where these are more. What was put ``last`` by an app
+        that is ``paused`` has its turn only when nothing else has, in any lane: another may end the pause."""
         critical = self._lanes[Severity.CRITICAL]
-        for lane in self._in_turn(least):
-            if (parcel := lane.next(urgently if urgently and lane is critical else allowed)) is not None:
-                self.size -= 1
-                self._account(lane)
-                return parcel
+        for passed_over in (paused, None) if paused else (None,):
+            for lane in self._in_turn(least):
+                may = urgently if urgently and lane is critical else allowed
+                if (parcel := lane.next(may, passed_over)) is not None:
+                    self.size -= 1
+                    self._account(lane)
+                    return parcel
         return None
 
     def _in_turn(self, least: Severity) -> list[_Lane]:

@@ -111,6 +111,19 @@ def many_critical() -> Run:
     return play(script)
 
 
+def many_critical_of_one_app() -> Run:
+    """Nobody else is there to use what its CRITICAL leaves."""
+
+    async def script(run: Run) -> None:
+        run.push_kit.latency_ms = (50.0, 50.0)
+        run.instances[0].put(APP, 20_000, severity=Severity.CRITICAL)
+        for severity in (Severity.LOW, Severity.MEDIUM, Severity.HIGH):
+            run.instances[0].put(APP, 3_000, severity=severity)
+        await until(10)
+
+    return play(script)
+
+
 def one_app_down() -> Run:
     """Every call of one app fails, the other's are answered."""
 

@@ -127,6 +127,15 @@ def test_many_critical_leave_each_lane_its_share_of_the_calls() -> None:
     assert 0.04 < low / len(calls) < 0.08
 
 
+def test_critical_of_one_app_leaves_its_own_milder_lanes_their_share() -> None:
+    """Nor does it starve those of its own app, whose calls in flight are bounded as any app's."""
+    calls = stories.many_critical_of_one_app().calls(5, 9)
+    seen = {each: sum(call.severity is each for call in calls) / len(calls) for each in Severity}
+    assert seen[Severity.LOW] > 0.04
+    assert seen[Severity.MEDIUM] > 0.08
+    assert seen[Severity.HIGH] > 0.16
+
+
 def test_one_app_that_is_down_takes_nothing_from_another() -> None:
     """One app's breaker does not touch another."""
     run = stories.one_app_down()

@@ -256,9 +256,22 @@ def test_no_right_for_all_tokens_is_suspected_to_be_our_configuration() -> None:
 )
 @pytest.mark.parametrize("code", ["80100000", "80300007"])
 def test_a_reason_of_the_app_loses_no_token(code: str, reason: str, verdict: Verdict) -> None:
-    """The table of reasons, app level: PAUSE, and appinfoError RETRY; whatever the counts say."""
-    reply = partial(code, {"success": 3, "failure": 1, "illegalTokens": {reason: [A]}})
-    assert (reply.verdict, reply.rejected, reply.detail) == (verdict, (), f"1 × {reason}")
+    """The table of reasons, app level: PAUSE, and appinfoError RETRY; whatever the counts say, where none was accepted
+    for sure."""
+    for counts in ({"failure": 4}, {"success": 0, "failure": 1}, {"success": 4, "failure": 1}, {}):
+        reply = partial(code, {**counts, "illegalTokens": {reason: [A]}})
+        assert (reply.verdict, reply.rejected, reply.detail) == (verdict, (), f"1 × {reason}")
+        assert reply.of_app
+
+
+def test_a_reason_of_the_app_is_the_tokens_own_where_others_of_the_call_were_accepted() -> None:
+    """A bad token harms no other: no app that is barred or unknown has any accepted. What may pass is set apart."""
+    right, late = (
+        partial("80100000", {"success": 3, "failure": 1, "illegalTokens": {reason: [B]}})
+        for reason in ("noPushTypeRight", "appinfoError")
+    )
+    assert (right.verdict, right.rejected) == (Verdict.PARTIAL, ((1, "noPushTypeRight"),))
+    assert late.verdict is Verdict.SPLIT
 
 
 def test_a_penalty_outweighs_an_app_that_is_only_late() -> None:
@@ -275,9 +288,10 @@ def test_a_single_token_that_cannot_be_halved_is_rejected_with_the_code(code: st
 
 
 def test_a_call_refused_for_good_names_the_code_for_each_token() -> None:
-    """FAILED: reason = code for each token; without a code the status."""
+    """FAILED: reason = code for each token; without a code nobody has spoken of tokens, and they may be asked again."""
     assert sorted_reply(400, body("80100001")).rejected == tuple((i, "80100001") for i in range(4))
-    assert sorted_reply(400, b"").rejected == tuple((i, "HTTP 400") for i in range(4))
+    assert sorted_reply(400, b"").verdict is Verdict.FAILED
+    assert sorted_reply(400, b"").rejected == ()
 
 
 def test_the_token_limit_is_the_second_number_of_the_message() -> None:
@@ -373,9 +387,9 @@ def holds(reply: Reply, tokens: Sequence[bytes], status: int) -> None:
     places = [place for place, _ in reply.rejected]
     assert places == sorted(set(places))
     assert all(0 <= place < len(tokens) for place in places)
-    everyone = len(places) == len(tokens)
-    assert everyone == (reply.verdict in (Verdict.REJECTED, Verdict.FAILED))
-    assert bool(places) == (reply.verdict in (Verdict.REJECTED, Verdict.FAILED, Verdict.PARTIAL))
+    refused = reply.verdict is Verdict.REJECTED or (reply.verdict is Verdict.FAILED and reply.code is not None)
+    assert (len(places) == len(tokens)) == refused
+    assert bool(places) == (refused or reply.verdict is Verdict.PARTIAL)
     assert (reply.token_limit is not None) == (reply.verdict is Verdict.SMALLER)
     assert len(tokens) > 1 or reply.verdict not in (Verdict.SPLIT, Verdict.SMALLER, Verdict.PARTIAL)
     assert reply.verdict is not Verdict.REVOKED or (reply.code == "80000000" and 200 <= status < 300)
