@@ -288,7 +288,15 @@ class Past:
             return low  # then all that there is is read: more than needed, never less
         # -1: no record is so new. That was answered of a partition full of new ones, just after its brokers had come
         # back, and what lies below a floor is never read: believed is only an offset inside the log.
-        return found.offset if found.error is None and low <= found.offset <= high else low
+        floor = found.offset if found.error is None and low <= found.offset <= high else low
+        return floor if place[0] is Topic.SENDS else max(low, self._missed(place, floor))
+
+    def _missed(self, place: Place, floor: int) -> int:
+        """Where that begins which others were told, or said, of what is stored here, while the shard was theirs for
+        longer than retention: what they revoked would else end expired."""
+        ranges = self._ranges(place)
+        gaps = ranges.gaps(ranges.bottom, floor) if ranges is not None and ranges.top else []
+        return gaps[0].start if gaps else floor
 
     def _say_lost(self, place: Place, low: int) -> None:
         """What lay behind that which was read before, and has gone while nobody read."""

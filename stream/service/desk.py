@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from stream.model import BadRecord, Outcome, RegistryDown, Severity
+from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
 from stream.service.absent import Absent
 from stream.service.docket import Docket
 from stream.service.evidence import by_message, events_of, news, stored_events
@@ -23,10 +23,10 @@ from stream.service.passes import Passes
 from stream.service.plans import Plans, Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
-from stream.state.shard import Shard, StoredSend
+from stream.state.shard import EVERYTHING, Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
-from stream.work.endings import unended
+from stream.work.endings import EXPIRED, unended
 from stream.work.judgement import Event, Judgement, judgement_of
 from stream.work.packing import CALL, Parcel
 
@@ -62,6 +62,7 @@ class Desk:
         self.waits_for_past: dict[int, dict[Condemned, None]] = {}
         self._wire = wire
         self._sorter = sorter
+        sorter.retention_ms = retention_ms
         self._ways = ways
         self._passes = Passes(sorter, ways)
         self.guarding = guarding or Guarding()
@@ -243,7 +244,10 @@ class Desk:
         if not self._ready(it, shard):
             self.waits_for_past[it.shard][it] = None
             return
-        self._say_withdrawn(it)
+        if shard.past_is_read:
+            self._say_withdrawn(it)
+        elif any(each.withdrawals for each in it.violations.values()):
+            self.waits_for_past[it.shard][it] = None  # an earlier event may make it a repeat; to say it is not urgent
         self.guarding.recall(it, shard)
         if it.walking:
             self._go_on(it)
@@ -457,6 +461,9 @@ class Desk:
         for it in self._absent.due(shard.number, now_s):
             if it.found or not it.standing or not self.docket.has_open(it):
                 continue
+            if it.digest not in shard.condemned:
+                self.docket.drop(it)  # its events have left retention, and what was said of them too
+                continue
             if not it.idle or not can_tell(shard, it.arrived_s):
                 self._absent.again(it, now_s)
                 continue
@@ -472,14 +479,16 @@ class Desk:
             if (shard := self.shards.get(it.shard)) is not None and self.docket.has_open(it):
                 self._walk(it, shard, overdue=True)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
-            self._ways.end(parcel, unended(parcel, "expired"))
+            self._ways.end(parcel, unended(parcel, EXPIRED))
 
     def done_with(self, number: int, bucket: int) -> bool:
         """Whether no open message needs sends of this bucket any more. Those that do are walked now, whatever room
         there is: what has left retention ends so, and nothing is dropped before it has."""
         shard = self.shards.get(number)
-        if shard is None or self._plans.remembers(number):
+        if shard is None or not shard.recalled or self._plans.remembers(number):
             return False
+        if shard.read_back_ms.get(Topic.SENDS) != EVERYTHING:
+            return False  # what is unread may be of a violation that stands there
         needing = [it for it in self.docket.open.values() if it.shard == number and it.needs(bucket)]
         for it in needing:
             if self._ready(it, shard):

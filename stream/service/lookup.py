@@ -174,7 +174,7 @@ def count(found: Found, stored: StoredSend, send: Send | None, marks: list[Mark]
         head = None if send is None else send.head
         found.listed.append(SendSeen(stored.offset, stored.timestamp_ms, head, places))
     for name, violation in found.violations.items():
-        left = size(still_open(places, marks, name, violation.again_ms))
+        left = size(still_open(places, marks, name, violation.tries_ms))
         found.settled[name] = found.settled.get(name, 0) + places - left
         if left or (send is None and all(mark.violation_id != name for mark in marks)):
             found.open.add(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -14,7 +15,7 @@ from stream.service.letterbox import LetterBox
 from stream.service.outbox import Outbox, Written
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.condemned import Condemned
-from stream.work.endings import Ending, bare_result, ending_of, halves, result_id, result_of, words
+from stream.work.endings import EXPIRED, Ending, bare_result, ending_of, halves, result_id, result_of, words
 from stream.work.judgement import Violation
 from stream.work.packing import Parcel
 
@@ -49,6 +50,8 @@ class Settling:
         self._saying: WeakKeyDictionary[Shard, set[str]] = WeakKeyDictionary()
         """Of each shard, ids of results without places that are on their way: the store does not know them yet, and a
         message that is loaded from it again not either."""
+        self._expiring: WeakKeyDictionary[Shard, set[Parcel]] = WeakKeyDictionary()
+        """Of each shard, what has left retention and ends so, until its result is delivered."""
         self._desk, self._outbox, self._clock = desk, outbox, clock
         self._kick = kick
         self._behind = behind
@@ -60,6 +63,8 @@ class Settling:
         if it is None or (shard := self._desk.shards.get(it.shard)) is None or self.late.holds(shard, parcel, ending):
             return
         it.produced(parcel)
+        if ending.detail == EXPIRED:
+            self._expiring.setdefault(shard, set()).add(parcel)
         if self._dry and ending.outcome in _WOULD_BE:
             would = f"would be {ending.outcome.value}" + (f": {ending.detail}" if ending.detail else "")
             ending = ending._replace(outcome=Outcome.DRY_RUN, detail=would)
@@ -92,6 +97,11 @@ class Settling:
         result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
         self._outbox.write(Written(shard, result, None, violation.trace, it))
 
+    def expires_from_ms(self, shard: Shard) -> float:
+        """The oldest record time of what ends expired and is not delivered yet; infinite: there is none. Its bucket
+        stays, or a crash would leave nothing that could be said again."""
+        return min((parcel.oldest_ms for parcel in self._expiring.get(shard, ())), default=inf)
+
     def all_read(self, shard: Shard) -> bool:
         """Whether no send is known to be unread, or read and not yet counted by the desk."""
         return shard.read_back_ms.get(Topic.SENDS) == EVERYTHING and not self._behind()
@@ -103,6 +113,9 @@ class Settling:
         if parcel is None or not pieces:
             return []
         self._desk.replaced(parcel, [piece for piece, _ in pieces])
+        if parcel in (expiring := self._expiring.get(written.shard, set())):
+            expiring.remove(parcel)
+            expiring.update(piece for piece, _ in pieces)
         matched, settled = result.violation_tokens_matched, result.violation_tokens_settled
         found = []
         for piece, ending in reversed(pieces):  # only the last of them may say complete
@@ -131,6 +144,7 @@ class Settling:
         for watch in self.watchers:
             watch(written)
         if written.parcel is not None:
+            self._expiring.get(written.shard, set()).discard(written.parcel)
             self._desk.settled(written.parcel)
             self._kick()
         else:

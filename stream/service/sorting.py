@@ -17,12 +17,13 @@ from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
 from stream.work.cover import Kind, Mark, Span, called, known_elsewhere, size, still_open, without
+from stream.work.endings import EXPIRED
 from stream.work.holding import Holding
 from stream.work.judgement import Violation
 from stream.work.packing import CALL, Fate
 
 _NOT_REVOCABLE: Final = Fate(Outcome.NOT_REVOCABLE)
-_EXPIRED: Final = Fate(Outcome.FAILED, "expired")
+_EXPIRED: Final = Fate(Outcome.FAILED, EXPIRED)
 _UNREADABLE: Final = Fate(Outcome.FAILED, "unreadable")
 
 Where = tuple[int, int, int]
@@ -47,6 +48,7 @@ class Sorter:
         """Asks the guard whether an app's places, so many, may be called for a violation; where it may act at all."""
         self.before_ms = 0
         """Sends older than this have left retention."""
+        self.retention_ms = 0
 
     def read(self, stored: StoredSend) -> Send | BadRecord:
         """The send, or what is wrong with it. Raises RegistryDown."""
@@ -74,6 +76,9 @@ class Sorter:
         it.matched += len(send.tokens)
         where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id, it.severity)
         for violation in it.standing:
+            if self._had_left(violation, stored.timestamp_ms):
+                it.settled[violation.violation_id] = it.settled.get(violation.violation_id, 0) + len(send.tokens)
+                continue
             spans = self._unsettled(it, violation, len(send.tokens), marks)
             if it.holding is not None and not it.holding.acts(violation):
                 self._count(it, it.holding, violation, send, where, spans, marks)
@@ -122,7 +127,8 @@ class Sorter:
         spent = size(without(called(marks, name), spans))
         callable_ = send.head.revocable and not self._expired(violation, where)
         mine = known_elsewhere(spans, marks, name)[1] if callable_ else []
-        theirs = [span for each in it.acting for span in still_open(places, marks, each.violation_id, each.again_ms)]
+        acting = [each for each in it.acting if not self._had_left(each, where[2])]
+        theirs = [span for each in acting for span in still_open(places, marks, each.violation_id, each.tries_ms)]
         left = without(mine, theirs)
         if left != mine:
             holding.beside.add(name)
@@ -141,7 +147,7 @@ class Sorter:
     @staticmethod
     def _unsettled(it: Condemned, violation: Violation, places: int, marks: list[Mark]) -> list[Span]:
         name = violation.violation_id
-        spans = still_open(places, marks, name, violation.again_ms)
+        spans = still_open(places, marks, name, violation.tries_ms)
         it.settled[name] = it.settled.get(name, 0) + places - size(spans)
         return spans
 
@@ -181,6 +187,10 @@ class Sorter:
             most = self._largest_call(send.head.client_id)
             for piece in self._callable(it, violation, send, where, span):
                 it.packer.put(violation, CALL, send.head, piece, where, send.tokens, most)
+
+    def _had_left(self, violation: Violation, send_ms: int) -> bool:
+        """Whether it has left retention, and had when the send came: then nothing of that was ever open for it."""
+        return violation.latest_ms < self.before_ms and violation.latest_ms + self.retention_ms < send_ms
 
     def _expired(self, violation: Violation, where: Where) -> bool:
         return min(where[2], violation.latest_ms) < self.before_ms

@@ -355,7 +355,11 @@ class Shard:
 
     def expired_buckets(self, before_ms: int) -> list[int]:
         """The buckets all of whose records are older than that."""
-        return [bucket for bucket in self._buckets if (bucket + 1) * self._bucket_ms <= before_ms]
+        return [bucket for bucket in self._buckets if self.end_ms(bucket) <= before_ms]
+
+    def end_ms(self, bucket: int) -> int:
+        """Where its time ends."""
+        return (bucket + 1) * self._bucket_ms
 
     def drop_bucket(self, bucket: int) -> None:
         """Let a bucket go; end what is open in it first. One at a time; the lock is held for moments only, however much

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 from stream.model import SendPart, Severity
 from stream.work.cover import Span, without
 from stream.work.holding import Holding
-from stream.work.judgement import NOTHING, Judgement, Violation
+from stream.work.judgement import CLOCKS_DIFFER_MS, NOTHING, Judgement, Violation
 from stream.work.packing import Packer, Parcel
 from stream.work.tally import Tally
 
-RESULTS_SLACK_MS: Final = 5 * 60_000
+RESULTS_SLACK_MS: Final = CLOCKS_DIFFER_MS
 """Results and events this much older than a violation are read before it is acted on: clocks of brokers and detectors
 differ."""
 

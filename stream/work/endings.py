@@ -16,6 +16,10 @@ MAX_TEXT_CHARACTERS: Final = 65_536
 ten thousand results. The violation's own record keeps it whole."""
 
 
+EXPIRED: Final = "expired"
+"""The detail of what left retention before it had ended."""
+
+
 class Ending(NamedTuple):
     """What there is to report of a parcel beside itself."""
 

@@ -13,6 +13,9 @@ from stream.model import Severity, Status, ViolationEvent
 
 Trace = tuple[tuple[str, bytes], ...]
 
+CLOCKS_DIFFER_MS: Final = 5 * 60_000
+"""More than those of two brokers, or of a broker and a detector, should."""
+
 
 class Event(NamedTuple):
     """A ViolationDetected record as it stands in its topic. ``trace``: its W3C trace headers."""
@@ -45,6 +48,12 @@ class Violation(NamedTuple):
     def stands(self) -> bool:
         """Whether its places are to be revoked."""
         return self.status is not Status.WITHDRAWN
+
+    @property
+    def tries_ms(self) -> int:
+        """What was given up before this is tried again: before the last event that asked for it, or well before its
+        first one, as of events that have left retention."""
+        return max(self.again_ms, self.first_timestamp_ms - CLOCKS_DIFFER_MS)
 
     @property
     def latest_ms(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any, cast
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message, Producer, TopicPartition
 
 from stream.brokers.mock import MockKafka
 from stream.kafka import properties
@@ -18,10 +19,26 @@ from tests.kafka.test_tail import FullSpeed, wait_until
 NAMES = {Topic.SENDS: "sends", Topic.VIOLATIONS: "violations", Topic.RESULTS: "results"}
 
 
-def test_a_broker_that_knows_no_record_so_new_is_not_believed() -> None:
-    """Nothing is lost through broker loss: brokers that have just come back have answered so of partitions full of new
-    records, as this mock always does, and what is not read then is never read."""
-    read: dict[Place, Ranges] = {(topic, 0): Ranges() for topic in NAMES}
+YESTERDAY_MS = int(time.time() * 1_000) - 86_400_000
+
+
+class Timed:
+    """A consumer whose brokers know of times: retention begins at ``floor``, in every partition."""
+
+    def __init__(self, consumer: Any, floor: int) -> None:
+        self._consumer, self._floor = consumer, floor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    def offsets_for_times(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """The floor."""
+        return [TopicPartition(place.topic, place.partition, self._floor) for place in places]
+
+
+def read_past(known: Ranges, floor: int | None = None) -> list[list[tuple[int, int]]]:
+    """What is read of twenty records of each topic, of which ``known`` were read before."""
+    read: dict[Place, Ranges] = {(topic, 0): Ranges(tuple(known)) for topic in NAMES}
     told: dict[Place, float] = {}
     failed: list[Exception] = []
 
@@ -46,10 +63,26 @@ def test_a_broker_that_knows_no_record_so_new_is_not_believed() -> None:
             lambda *_: None,
             failed.append,
         )
+        if floor is not None:
+            past._consumer = cast(Any, Timed(past._consumer, floor))
         past.thread.start()
-        yesterday_ms = int(time.time() * 1_000) - 86_400_000
-        past.add(Arrived(0, dict.fromkeys(Topic, 20), yesterday_ms, dict.fromkeys(Topic, True)))
+        past.add(Arrived(0, dict.fromkeys(Topic, 20), YESTERDAY_MS, dict.fromkeys(Topic, True)))
         wait_until(lambda: list(told.values()).count(float("-inf")) == len(NAMES))
         past.stop()
     assert failed == []
-    assert [list(ranges) for ranges in read.values()] == [[(0, 20)]] * len(NAMES)
+    return [[(start, end) for start, end in ranges] for ranges in read.values()]
+
+
+def test_a_broker_that_knows_no_record_so_new_is_not_believed() -> None:
+    """Nothing is lost through broker loss: brokers that have just come back have answered so of partitions full of new
+    records, as this mock always does, and what is not read then is never read."""
+    assert read_past(Ranges()) == [[(0, 20)]] * len(NAMES)
+
+
+def test_what_others_said_of_what_is_stored_here_is_read_though_it_has_left_retention() -> None:
+    """A shard that comes back with its old store after more than retention: what its owner of then revoked would else
+    end expired, or be called not found."""
+    known = Ranges()
+    known.add(0, 5)
+    assert read_past(known, floor=15) == [[(0, 5), (15, 20)], [(0, 20)], [(0, 20)]]
+    assert read_past(Ranges(), floor=15) == [[(15, 20)]] * len(NAMES)

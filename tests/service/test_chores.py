@@ -25,7 +25,7 @@ class _NoCalls:
         """Nothing waits."""
 
 
-def _chores(
+def chores_of(
     world: SmallWorld,
     shards: dict[int, Shard],
     ask_brokers: Callable[[], str | None] = lambda: None,
@@ -40,6 +40,7 @@ def _chores(
         cast(Clock, world.clock),
         RETENTION_MS,
         Restoring(shards, {topic: topic.name for topic in Topic}, cast(Clock, world.clock)),
+        expires_from_ms=world.settling.expires_from_ms,
         ask_end=lambda place: None,
         ask_brokers=ask_brokers,
         kick=lambda: None,
@@ -50,7 +51,7 @@ def _chores(
 async def test_a_send_older_than_retention_is_never_called_not_even_right_after_the_start(tmp_path: Path) -> None:
     """A send's record may be old the moment it is read (CreateTime): FAILED, ``expired``, and no call."""
     world = SmallWorld(tmp_path)
-    chores = _chores(world, {})
+    chores = chores_of(world, {})
     world.send("m", ["a"])
     world.clock.ms += RETENTION_MS + 1
     begun = asyncio.create_task(chores.run())
@@ -80,7 +81,7 @@ async def test_a_bucket_is_dropped_by_one_thread_only_however_long_it_takes(
         go_on.wait(5)
 
     monkeypatch.setattr(world.shard, "drop_bucket", slow)
-    running = asyncio.create_task(_chores(world, {0: world.shard}).run())
+    running = asyncio.create_task(chores_of(world, {0: world.shard}).run())
     await asyncio.sleep(0.1)
     assert len(begun) == 1
     go_on.set()
@@ -103,7 +104,7 @@ async def test_a_look_at_the_brokers_that_fails_is_not_the_last_one(
             raise ValueError("bytes of another version")
         return "the topic was made anew"
 
-    running = asyncio.create_task(_chores(world, {}, ask, failed.set_result).ask_brokers())
+    running = asyncio.create_task(chores_of(world, {}, ask, failed.set_result).ask_brokers())
     assert str(await asyncio.wait_for(failed, 5)) == "the topic was made anew"
     assert asked == [0, 1, 2]
     running.cancel()
@@ -121,7 +122,7 @@ async def test_nobody_is_asked_once_it_has_ended(tmp_path: Path, monkeypatch: py
         go_on.wait(5)
         return None
 
-    running = asyncio.create_task(_chores(world, {}, ask).ask_brokers())
+    running = asyncio.create_task(chores_of(world, {}, ask).ask_brokers())
     assert await asyncio.to_thread(begun.wait, 5)
     running.cancel()
     go_on.set()
