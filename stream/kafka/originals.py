@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from stream.kafka.headers import Headers, headers_of
 from stream.model import Position
 
 WITHIN_S: Final = 5.0
 EACH_WITHIN_S: Final = 1.0
 """A partition that lets one wait so long is not asked for others: it may have no leader, and others have."""
 _GONE: Final = (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET)
-
-Headers = list[tuple[str, bytes | None]]
 
 
 def headers_again(properties: dict[str, Any], positions: Iterable[Position]) -> dict[Position, Headers]:
@@ -60,4 +59,4 @@ def _read(consumer: Consumer, position: Position, until_s: float) -> Headers | N
 
 def _of(message: Message, position: Position) -> Headers:
     same = message.offset() == position.offset and max(0, message.timestamp()[1]) == position.timestamp_ms
-    return cast("Headers", list(message.headers() or [])) if same else []
+    return (headers_of(message) or []) if same else []

@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream.kafka import properties, sampling
 from stream.kafka.cluster import SILENT
+from stream.kafka.headers import headers_of
 from stream.model import BadRecord, RegistryDown, StartError
 from stream.settings import Settings, TopicSettings
 from stream.wire.dead_letters import Headers, Origin, origin, without_ours
@@ -204,9 +205,7 @@ def replay(
     held: list[Returned] = []
 
     def take(message: Message) -> None:
-        record = sorter.take(
-            message.key(), message.value(), cast("Headers", message.headers() or []), message.timestamp()[1]
-        )
+        record = sorter.take(message.key(), message.value(), headers_of(message) or [], message.timestamp()[1])
         if record is not None and sender is not None:
             if record.origin.topic == settings.topics.violation_detected:
                 held.append(record)  # the later by offset counts: they go in their order

@@ -14,12 +14,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 import structlog
 from confluent_kafka import KafkaError, Message
 
+from stream.kafka.headers import Headers, headers_of
 from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
 from stream.service.ledger import entries
 from stream.service.letterbox import Letter
@@ -185,7 +186,7 @@ class Intake:
 
     @staticmethod
     def _event(message: Message, said: ViolationEvent) -> Event:
-        return Event(message.offset() or 0, message.timestamp()[1], said, _trace(message.headers()))
+        return Event(message.offset() or 0, message.timestamp()[1], said, _trace(headers_of(message)))
 
     def _store_events(self, shard: Shard, events: list[tuple[Message, Event]], span: tuple[int, int]) -> None:
         puts: list[Put] = []
@@ -285,7 +286,7 @@ class Intake:
 
     def _bury(self, bad: dict[Position, tuple[Message, BadRecord]]) -> None:
         letters = {
-            at: Letter(message.key(), message.value(), headers(_own(message), error, at))
+            at: Letter(message.key(), message.value(), headers(headers_of(message), error, at))
             for at, (message, error) in bad.items()
         }
         for at in self._letters.bury(letters):
@@ -350,11 +351,7 @@ def _buckets(shard: Shard, times: int | np.ndarray) -> int | list[int]:
     return first if first == last else list(map(shard.bucket, times.tolist()))
 
 
-def _own(message: Message) -> list[tuple[str, bytes | None]]:
-    return cast("list[tuple[str, bytes | None]]", list(message.headers() or []))
-
-
-def _trace(own: Any) -> Trace:
+def _trace(own: Headers | None) -> Trace:
     if not own:
         return ()
     kept = tuple((n, value) for n, value in own if n in _TRACED and value is not None and len(value) <= MAX_TRACE_BYTES)

@@ -27,8 +27,9 @@ from confluent_kafka import KafkaException, Producer
 
 from stream.kafka import properties
 from stream.kafka.cluster import Cluster
+from stream.kafka.headers import Headers
 from stream.kafka.membership import Membership
-from stream.kafka.originals import Headers, headers_again
+from stream.kafka.originals import headers_again
 from stream.kafka.past import Past
 from stream.kafka.preflight import World, changed
 from stream.kafka.tail import Tail

@@ -12,26 +12,30 @@ from typing import Final, NamedTuple
 
 from stream.model import BadRecord, Position
 
-PREFIX: Final = "unpush.error."
-REASON: Final = PREFIX + "reason"
-MESSAGE: Final = PREFIX + "message"
-TOPIC: Final = PREFIX + "topic"
-PARTITION: Final = PREFIX + "partition"
-OFFSET: Final = PREFIX + "offset"
-TIMESTAMP: Final = PREFIX + "timestamp"
+REASON: Final = "unpush.error.reason"
+MESSAGE: Final = "unpush.error.message"
+TOPIC: Final = "unpush.error.topic"
+PARTITION: Final = "unpush.error.partition"
+OFFSET: Final = "unpush.error.offset"
+TIMESTAMP: Final = "unpush.error.timestamp"
+
+OURS: Final = frozenset({REASON, MESSAGE, TOPIC, PARTITION, OFFSET, TIMESTAMP})
 
 MAX_MESSAGE_CHARACTERS: Final = 300
 """A sentence of ours fits; what a stranger's schema made of it is cut."""
 
+_LEFT_OUT: Final = " (its own headers are left out: one of their names is not UTF-8)"
+
 Headers = Iterable[tuple[str, bytes | None]]
 
 
-def headers(own: Headers, bad: BadRecord, position: Position) -> list[tuple[str, bytes | None]]:
-    """The record's own headers as they came, then ours; ours from an earlier failure are replaced."""
-    kept = without_ours(own)
+def headers(own: Headers | None, bad: BadRecord, position: Position) -> list[tuple[str, bytes | None]]:
+    """The record's own headers as they came, then ours; ours from an earlier failure are replaced. None: its own cannot
+    be told, nor be written."""
+    kept = without_ours(own or ())
     ours = {
         REASON: bad.reason.value,
-        MESSAGE: _shortened(str(bad)),
+        MESSAGE: _shortened(str(bad)) + (_LEFT_OUT if own is None else ""),
         TOPIC: position.topic,
         PARTITION: str(position.partition),
         OFFSET: str(position.offset),
@@ -47,7 +51,7 @@ def _shortened(sentence: str) -> str:
 
 def without_ours(found: Headers) -> list[tuple[str, bytes | None]]:
     """The record's own headers, in their order."""
-    return [(name, value) for name, value in found if not name.startswith(PREFIX)]
+    return [(name, value) for name, value in found if name not in OURS]
 
 
 class Origin(NamedTuple):
@@ -62,7 +66,7 @@ class Origin(NamedTuple):
 
 def origin(found: Headers) -> Origin | None:
     """Where a dead letter came from; None: it is none of ours."""
-    said = {name: (value or b"").decode("utf-8", "replace") for name, value in found if name.startswith(PREFIX)}
+    said = {name: (value or b"").decode("utf-8", "replace") for name, value in found if name in OURS}
     partition, offset = _number(said.get(PARTITION)), _number(said.get(OFFSET))
     if not said.get(TOPIC) or partition is None or offset is None:
         return None

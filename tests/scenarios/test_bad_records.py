@@ -12,8 +12,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from stream.model import Outcome, Status
+from stream.wire.partitioners import Partitioner
 from stream.wire.primitives import long, text
 from stream.wire.wire import Wire
+from tests.kafka.named import produce_named
 from tests.scenarios.town import LETTERS, SENDS, VIOLATIONS, Town
 
 OWN_HEADERS: list[tuple[str, bytes | None]] = [
@@ -124,6 +126,31 @@ def test_bad_records_are_dead_letters_and_harm_nobody(town: Town) -> None:
     town.judge()
     check_letters(town, told)
     assert instance.memory_mb < before_mb + 50
+
+
+def test_a_header_whose_name_is_not_utf8_harms_nobody(town: Town) -> None:
+    """Kafka's brokers take it and the client cannot tell it: a good record is acted on, a bad one a dead letter."""
+    instance = town.run().wait_until_it_works()
+    good, unreadable = town.maker.send(), town.maker.send()
+    [event, other] = town.maker.violations([good.head.message_id, unreadable.head.message_id])
+    wire, servers = Wire(), town.topics.bootstrap_servers
+
+    def write(topic: str, message_id: str, value: bytes) -> None:
+        key = message_id.encode()
+        place = Partitioner.MURMUR2.place(key, town.partitions)
+        produce_named(servers, town.topics.name(topic), place, key, value, b"bad\xff\xfename")
+
+    write(SENDS, good.head.message_id, wire.encode_send(good))
+    write(SENDS, unreadable.head.message_id, wire.encode_send(unreadable)[:-30] + b"\0")
+    write(VIOLATIONS, event.message_id, wire.encode_violation(event))
+    write(VIOLATIONS, "bad", b"junk")
+    town.tell(other)
+    town.wait_until(lambda: len(town.story.results) == 2 and len(town.story.letters) == 2)
+    outcomes = {seen.result.message_id: seen.result.outcome for seen in town.story.results}
+    assert outcomes == {good.head.message_id: Outcome.REVOKED, unreadable.head.message_id: Outcome.FAILED}
+    told = {letter.key: dict(letter.headers)["unpush.error.message"] for letter in town.story.letters}
+    assert b"not UTF-8" in (told[b"bad"] or b"")
+    assert instance.stop() == 0
 
 
 def test_a_send_that_turns_out_unreadable_fails_alone(town: Town) -> None:
