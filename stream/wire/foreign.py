@@ -1,7 +1,7 @@
 """Records written with another schema than the present one: older, newer, or a stranger's.
 
-Promised: Avro's schema resolution by fastavro, behind the guards of ``schemas.require_harmless``; an enum's index is
-looked up here, since fastavro takes a negative one for a symbol from the end (and our last status is APPROVED).
+Promised: Avro's schema resolution by fastavro, behind the guards of ``schemas.require_harmless`` and of ``choices``;
+symbols of enums are looked up here, so that one that we do not know is told from bytes that mean nothing.
 Not promised: speed; the present schemas are read by hand elsewhere.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, cast
 from fastavro import schemaless_reader
 from fastavro.schema import parse_schema
 
+from stream.wire.choices import Walk, walk_of
 from stream.wire.schemas import Schema, require_harmless
 from stream.wire.validity import invalid
 
@@ -47,9 +48,11 @@ class Resolution:
     writer: Schema
     reader: Schema
     enums: tuple[EnumField, ...]
+    choices: Walk
 
     def read(self, data: bytes, at: int) -> tuple[dict[str, Any], int]:
         """The record's fields and the position behind them. Raises what fastavro raises where the two do not fit."""
+        self.choices(data, at)
         stream = BytesIO(data)
         stream.seek(at)
         fields = cast("dict[str, Any]", schemaless_reader(stream, cast("Any", self.writer), cast("Any", self.reader)))
@@ -75,6 +78,7 @@ def resolution(writer: Schema, reader: Schema) -> Resolution:
         _numbered(writer, {enum["name"] for enum in shared.values()}),
         _numbered(reader, {ours[name]["name"] for name in shared}),
         fields,
+        walk_of(writer),
     )
 
 

@@ -317,6 +317,20 @@ def test_an_index_without_a_symbol_is_undecodable_whoever_wrote_it(
     assert error.value.reason is DeadReason.DECODE
 
 
+@pytest.mark.parametrize("choice", [b"\x01\x02", b"\x02\x01", b"\x04\x00", b"\x02\x08"])
+def test_a_branch_that_does_not_exist_is_no_choice_either(server: SchemaRegistry, choice: bytes) -> None:
+    """... nor must it where a stranger's status may be null: branch -1, then symbol -1 of the right branch, and more."""
+    wire, schema = wire_of(server), changed("ViolationDetected")
+    status = next(field for field in schema["fields"] if field["name"] == "status")
+    status["type"] = ["null", status["type"]]
+    value = confluent(server.add(schema), schema, records.event_fields(EVENT))
+    assert wire.violation(KEY, value) == EVENT
+    at = value.index(b"\x02\x00", 13)  # behind messageId and severity: branch 1, CONFIRMED
+    with pytest.raises(BadRecord) as error:
+        wire.violation(KEY, value[:at] + choice + value[at + 2 :])
+    assert error.value.reason is DeadReason.DECODE
+
+
 def test_an_enum_used_twice_by_a_writer_is_still_read(server: SchemaRegistry) -> None:
     """A later field may name the type that an earlier one defines."""
     wire = wire_of(server)
