@@ -72,7 +72,7 @@ def tune() -> None:
 
 def dry(settings: Settings) -> Settings:
     """The settings of the dry run that stands beside the real service."""
-    path = settings.store.path
+    path = settings.store.path.absolute()  # "." has no name
     return replace(
         settings,
         kafka=replace(settings.kafka, group_id=f"{settings.kafka.group_id}-dry-run"),

@@ -125,9 +125,9 @@ def _app(named: str, keys: Path | None) -> App:
 
 
 def _made_app(client_id: str, path: Path) -> App:
-    if path.exists():
-        return app_of_key_file(client_id, path)
     try:
+        if path.exists():
+            return app_of_key_file(client_id, path)
         app = make_key_file(path, _PROJECT, client_id)
     except OSError as error:
         raise StartError(f"key file {path} cannot be written: {error.strerror}") from None

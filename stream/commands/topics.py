@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,10 @@ HELP = "create the topics that are missing"
 
 _PARTITIONS: Final = 12
 """Where nothing says otherwise: many processes can share them evenly (1, 2, 3, 4, 6 or 12)."""
+
+_MOST_PARTITIONS: Final = 100_000
+_MOST_REPLICAS: Final = 10_000
+"""What librdkafka takes. Source: rd_kafka_NewTopic_new, rdkafka_admin.c."""
 
 _HOUR_MS: Final = 3_600_000
 _DEAD_LETTERS_KEPT_MS: Final = 14 * 24 * _HOUR_MS
@@ -40,13 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the settings file")
     parser.add_argument(
         "--partitions",
-        type=_positive,
+        type=partial(_bounded, _MOST_PARTITIONS),
         metavar="N",
         help=f"of each new topic (default: as the topics that exist already, else {_PARTITIONS})",
     )
     parser.add_argument(
         "--replication-factor",
-        type=_positive,
+        type=partial(_bounded, _MOST_REPLICAS),
         default=-1,
         metavar="R",
         help="of each new topic (default: the broker's own)",
@@ -128,8 +133,8 @@ def _largest_record_bytes(cluster: Cluster, names: list[str], partitions: int) -
     return max(int((topic.config or {}).get("max.message.bytes", _BROKER_MAX_MESSAGE_BYTES)) for topic in described)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+def _bounded(most: int, text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if not 1 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {most:,}")
     return number

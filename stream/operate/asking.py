@@ -21,6 +21,7 @@ from stream.model import StartError
 from stream.operate.paths import followed
 from stream.settings import Address, HttpSettings
 from stream.settings.kinds import reachable_at
+from stream.settings.wrong import shown
 
 WITHIN_S: Final = 25.0
 """A violation may be searched for ten seconds, by each of the instances that are named."""
@@ -70,7 +71,9 @@ def given_address(text: str) -> str:
     except ValueError:
         found = None
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address such as 10.0.0.7:8070 or https://host:port")
+        raise argparse.ArgumentTypeError(
+            f"{shown('at', text)} is no address such as 10.0.0.7:8070 or https://host:port"
+        )
     return found
 
 

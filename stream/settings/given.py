@@ -51,6 +51,8 @@ def _properties(prefix: str, content: Mapping[str, object]) -> Iterator[tuple[Pa
     if prefix.count(".") > DEEPEST:
         raise wrong((*PROPERTIES_PATH, prefix), Given(content), "no property's name has so many parts")
     for name, value in content.items():
+        if not name.isprintable():  # librdkafka reads a name up to its first NUL
+            raise wrong((*PROPERTIES_PATH, prefix + name), Given(value), "a property's name has no control characters")
         if isinstance(value, dict):
             yield from _properties(f"{prefix}{name}.", value)
         else:

@@ -66,15 +66,10 @@ class Key:
 _TOPIC: Final = kinds.text(
     "a topic's name of at most 249 letters, digits, '.', '_' or '-'", r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 )
-_BROKERS: Final = kinds.text(
-    'host:port, several with commas between, all in one pair of quotes, such as "kafka-1:9092,kafka-2:9092"',
-    r"\s*([A-Z_]+://)?(\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(:\d{1,5})?\s*"
-    r"(,\s*([A-Z_]+://)?(\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(:\d{1,5})?\s*)*",
-)
 _DEVICES: Final = kinds.whole(0, 1_000_000_000)
 
 KEYS: Final = (
-    Key("kafka", "bootstrap_servers", _BROKERS, "localhost:9092", "host:port, with commas between",
+    Key("kafka", "bootstrap_servers", kinds.brokers(), "localhost:9092", "host:port, with commas between",
         "Where to find the cluster; two or three brokers are enough, they name the others."),
     Key("kafka", "group_id", kinds.text("a name", r"\S(.*\S)?"), "unpush", "",
         "Processes with the same id share the work. The readers outside the group call themselves "

@@ -112,6 +112,10 @@ def path(required: bool = False) -> Kind:
         line = str(value) if isinstance(value, Path) else _line(value)
         if required and not line:
             raise ValueError
+        if "PRIVATE KEY" in line or line.lstrip().startswith("{"):
+            raise ValueError("it must be a path in quotes, not what is in the file")
+        if required and not Path(line).absolute().name:
+            raise ValueError("it must be a directory of its own, not the root of all")
         return Path(line) if line else None
 
     return Kind("path", "a path in quotes", read)
@@ -126,7 +130,8 @@ def base_url(path_allowed: bool, optional: bool) -> Kind:
         if optional and not line:
             return None
         _check_url(line, path_allowed)
-        return line.rstrip("/")
+        scheme, colon, rest = line.partition(":")
+        return (scheme.lower() + colon + rest).rstrip("/")
 
     return Kind("address", f"an http or https address in quotes, such as {example}", read)
 
@@ -154,6 +159,22 @@ def proxy() -> Kind:
 
 
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s\[\]:/]+)):(\d{1,5})", re.ASCII)
+
+
+_BROKER: Final = re.compile(r"\s*([A-Z_]+://)?(\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(?::(\d{1,5}))?\s*", re.ASCII)
+
+
+def brokers() -> Kind:
+    """Addresses with commas between, as librdkafka takes them."""
+
+    def read(value: object) -> str:
+        matches = [_BROKER.fullmatch(each) for each in _line(value).split(",")]
+        if not all(match and 0 < int(match[3] or 9092) <= 65_535 for match in matches):
+            raise ValueError
+        return str(value)
+
+    right = 'host:port, several with commas between, all in one pair of quotes, such as "kafka-1:9092,kafka-2:9092"'
+    return Kind("text", right, read)
 
 
 def address() -> Kind:

@@ -78,5 +78,5 @@ def _toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"the settings file {path} is not UTF-8 at byte {error.start}") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also of a number of thousands of digits
         raise SettingsError(f"the settings file {path} is not valid TOML: {error}") from None

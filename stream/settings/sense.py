@@ -26,6 +26,7 @@ def check(settings: Settings) -> None:
     _something_is_left_for_the_most_severe(settings)
     _only_a_token_opens_the_door(settings)
     _the_proxy_can_be_told_who_we_are(settings)
+    _the_registry_can_be_told_who_we_are(settings)
 
 
 def _topics_differ(settings: Settings) -> None:
@@ -85,6 +86,16 @@ def _the_proxy_can_be_told_who_we_are(settings: Settings) -> None:
     if push_kit.proxy_user is not None and ":" in push_kit.proxy_user:
         right = "it must not hold a colon: the password would begin there"
         raise _clash(("push_kit", "proxy_user"), Secret(push_kit.proxy_user), right)
+
+
+def _the_registry_can_be_told_who_we_are(settings: Settings) -> None:
+    avro = settings.avro
+    if avro.registry_user is not None and avro.registry_password is None:
+        right = "it needs avro.registry_password, which is empty"
+        raise _clash(("avro", "registry_user"), Secret(avro.registry_user), right)
+    if avro.registry_user is not None and ":" in avro.registry_user:
+        right = "it must not hold a colon: the password would begin there"
+        raise _clash(("avro", "registry_user"), Secret(avro.registry_user), right)
 
 
 def _clash(path: Path, value: object, right: str) -> SettingsError:

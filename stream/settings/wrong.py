@@ -23,7 +23,9 @@ _LONGEST_NAME: Final = 200
 _SECRET_NAME: Final = re.compile(
     r"pass|secret|token$|pem|jaas|credential|private|oauthbearer[._]config|(^|[._])key$", re.IGNORECASE
 )
-_SECRET_VALUE: Final = re.compile(r"PRIVATE KEY|^\s*\{|bearer |eyJ", re.IGNORECASE)
+_SECRET_VALUE: Final = re.compile(
+    r"PRIVATE KEY|^\s*\{|bearer |eyJ|(pass\w*|secret|token|credentials?|key)(\s*=|\"\s*:)", re.IGNORECASE
+)
 _USER_INFO: Final = re.compile(r"^(\w+://)?.*@", re.DOTALL)
 """Also of an address without its scheme, and with a slash in the password: neither is an address to ``urlsplit``."""
 
@@ -53,12 +55,21 @@ def shown(name: str, value: object) -> str:
         return HIDDEN
     if isinstance(value, dict):
         return "a section"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+        return "a list"
+    text = value if isinstance(value, str) else _dumped(value)
     if _SECRET_VALUE.search(text):
         return HIDDEN
     text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
     text = _cut(text, _LONGEST)
     return json.dumps(text, ensure_ascii=False) if isinstance(value, str) else text
+
+
+def _dumped(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except ValueError:  # https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+        return "a number of thousands of digits"
 
 
 def _cut(text: str, longest: int) -> str:

@@ -49,6 +49,7 @@ def open_folder(path: Path, retention_ms: int, partitions: int) -> tuple[Store, 
 
 def move_aside(path: Path) -> Path:
     """Rename the folder, so that the next start rebuilds it; returns where it went."""
+    path = path.absolute()  # "." has no name
     name = f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
     aside, number = path.with_name(name), 1
     while aside.exists():  # twice within a second, where whoever supervises it is quick

@@ -76,10 +76,16 @@ def result_id(violation: Violation | RevokeResult, parts: Sequence[SendPart], wo
     takes the first one's place; it names the kind of a result without places, and tells a dry run's from a real
     one's.
     """
-    names = f"{violation.message_id}\0{violation.violation_id}\0{word}\0" + ";".join(
+    names = f"{_pair(violation.message_id, violation.violation_id)}\0{word}\0" + ";".join(
         f"{part.partition}/{part.offset}/{part.first_token}+{part.token_count}" for part in parts
     )
     return blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _pair(message_id: str, violation_id: str) -> str:
+    """Both ids, so that no other two give the same."""
+    before = f"{len(message_id)}\0" if "\0" in message_id or "\0" in violation_id else ""
+    return f"{before}{message_id}\0{violation_id}"
 
 
 def result_of(parcel: Parcel, ending: Ending, totals: tuple[int, int], now_ms: int, dry: bool) -> RevokeResult:

@@ -52,6 +52,11 @@ def said(tmp_path: Path, text: str, **environ: str) -> str:
         ('[push_kit]\ntimeout = "0s"', "push_kit.timeout", '"0s"', "between 10ms and 10m"),
         ('[store]\nretention = "59s"', "store.retention", '"59s"', "between 1m"),
         ('[store]\npath = ""', "store.path", '""', "a path"),
+        ('[store]\npath = "/"', "store.path", '"/"', "a directory of its own"),
+        ('[kafka]\nbootstrap_servers = "a:1,b:99999"', "kafka.bootstrap_servers", '"a:1,b:99999"', "host:port"),
+        ('[kafka]\nbootstrap_servers = "a:0"', "kafka.bootstrap_servers", '"a:0"', "host:port"),
+        ('[kafka.properties]\n"acks\\u0000x" = "0"', "kafka.properties.acks\x00x", '"0"', "no control characters"),
+        ("[push_kit]\nmax_in_flight = 0x" + "f" * 5_000, "push_kit.max_in_flight", "a number of thousands", "from 1"),
         ("[push_kit]\nmax_in_flight = 0", "push_kit.max_in_flight", "0", "from 1"),
         ("[push_kit.apps.a]\ndevices_per_second = -1", "push_kit.apps.a.devices_per_second", "-1", "from 0"),
         ("[dead_letters]\nmax_bad_share = 1.5", "dead_letters.max_bad_share", "1.5", "from 0 to 1"),
@@ -142,6 +147,10 @@ def test_a_wrong_variable_is_named_too(tmp_path: Path, variable: str, value: str
     message = said(tmp_path, "", **{variable: value})
     assert message.startswith(f'{key} = "{value}" (from {variable}): ') or not key
     assert cure in message
+
+
+def test_a_number_of_thousands_of_digits_is_a_mistake_like_any_other(tmp_path: Path) -> None:
+    assert "digits" in said(tmp_path, "[push_kit]\nmax_in_flight = 1" + "0" * 5_000)
 
 
 def test_broken_toml_is_said_with_its_line(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def test_settings_can_be_printed(tmp_path: Path) -> None:
         {"kafka": {"sasl_password": HUSH}},
         {"kafka": {"properties": {"sasl.password": [HUSH]}}},
         {"kafka": {"group_id": {"password": HUSH}}},
+        {"kafka": {"properties": [{"sasl": {"username": "u", "password": HUSH}}]}},
+        {"kafka": {"properties": f"sasl.password={HUSH}"}},
+        {"kafka": {"properties": [f"sasl.password={HUSH}"]}},
+        {"push_kit": {"key_file": f'{{"project_id": "1", "private_key": "{HUSH}"}}'}},
         {"avro": {"registry_password": HUSH}},
         {"avro": {"registry_url": f"http://user:{HUSH}@registry:8081"}},
         {"push_kit": {"url": f"https://user:{HUSH}@host"}},
@@ -103,4 +107,14 @@ def test_a_proxys_credentials_that_make_no_sense_are_refused(given: dict[str, st
     environ = {f"UNPUSH__PUSH_KIT__PROXY_{name}": value for name, value in given.items()}
     with pytest.raises(SettingsError, match=names) as caught:
         settings_of({"push_kit": {"proxy": "http://proxy:3128"}}, Path(), environ)
+    assert HUSH not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [({"USER": "u"}, "avro.registry_password"), ({"USER": f"u:{HUSH}", "PASSWORD": "x"}, "colon")]
+)
+def test_a_registrys_credentials_that_would_not_be_sent_are_refused(given: dict[str, str], names: str) -> None:
+    environ = {f"UNPUSH__AVRO__REGISTRY_{name}": value for name, value in given.items()}
+    with pytest.raises(SettingsError, match=names) as caught:
+        settings_of({}, Path(), environ)
     assert HUSH not in str(caught.value)

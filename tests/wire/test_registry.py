@@ -319,7 +319,7 @@ def test_an_index_without_a_symbol_is_undecodable_whoever_wrote_it(
 
 @pytest.mark.parametrize("choice", [b"\x01\x02", b"\x02\x01", b"\x04\x00", b"\x02\x08"])
 def test_a_branch_that_does_not_exist_is_no_choice_either(server: SchemaRegistry, choice: bytes) -> None:
-    """... nor must it where a stranger's status may be null: branch -1, then symbol -1 of the right branch, and more."""
+    """... nor must it where a stranger's status may be null: branch -1, then symbol -1 of the right branch."""
     wire, schema = wire_of(server), changed("ViolationDetected")
     status = next(field for field in schema["fields"] if field["name"] == "status")
     status["type"] = ["null", status["type"]]

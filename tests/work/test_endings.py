@@ -131,3 +131,9 @@ def test_halves_of_what_was_refused_without_a_call_keep_each_reason_at_its_place
     both = halves(made, Ending(Outcome.FAILED, rejected=tuple(made.rejects)))
     assert [[part.first_token for part in piece.parts] for piece, _ in both] == [[0], [2, 5]]
     assert [[each.token for each in said.rejected] for _, said in both] == [["token-0"], ["token-2", "token-5"]]
+
+
+def test_ids_with_a_nul_are_told_apart_too() -> None:
+    """Both ids together name a violation, and so its results."""
+    here, there = (violation("x")._replace(message_id=m, violation_id=v) for m, v in (("a\0b", "c"), ("a", "b\0c")))
+    assert result_id(here, (), "") != result_id(there, (), "")
