@@ -45,6 +45,9 @@ MOST_TOKENS: Final = 256_000
 """Nor is any app: an app that has all the calls in flight that it may keeps nobody else from being planned, so that
 nothing but this bounds it."""
 
+MOST_IN_ALL: Final = 512_000
+"""Tokens of all apps together, some 80 MB: in an outage of very many apps each more has a single call planned."""
+
 FEW: Final = 128
 """With fewer parcels a lane runs low."""
 
@@ -95,7 +98,7 @@ class Calls:
         self._most_of_one = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
         self._retries = Retries(lambda app: self.app(app).budget, lambda parcel: self._severities[parcel])
         self._refused = Refused()
-        self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS, MOST_TOKENS)
+        self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS, MOST_TOKENS, MOST_IN_ALL)
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False

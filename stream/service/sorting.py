@@ -26,6 +26,9 @@ _NOT_REVOCABLE: Final = Fate(Outcome.NOT_REVOCABLE)
 _EXPIRED: Final = Fate(Outcome.FAILED, EXPIRED)
 _UNREADABLE: Final = Fate(Outcome.FAILED, "unreadable")
 
+LONGEST_TOLD_BYTES: Final = 400_000
+"""Of a token that no call can carry; a result has room for more, but for its ids too."""
+
 Where = tuple[int, int, int]
 """Partition, offset and record time (ms) of a send."""
 
@@ -241,4 +244,4 @@ class Sorter:
 
 
 def _refused(token: bytes, reason: str) -> RejectedToken:
-    return RejectedToken(token[:MAX_TOKEN_BYTES].decode("utf-8", "ignore"), reason)
+    return RejectedToken(token[:LONGEST_TOLD_BYTES].decode("utf-8", "ignore"), reason)

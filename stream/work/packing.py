@@ -155,8 +155,11 @@ class Packer:
         refused: RejectedToken,
     ) -> None:
         """Put in one place whose token is refused without a call; ``fate`` ends it, ``refused`` says why."""
-        box = self._box(violation, fate, head)
-        box.bytes += len(refused.token.encode()) + len(refused.reason.encode())
+        box, weight = self._box(violation, fate, head), len(refused.token.encode()) + len(refused.reason.encode())
+        if box.bytes and box.bytes + weight > MAX_REJECTS_BYTES:
+            self._close(violation, fate, head)
+            box = self._box(violation, fate, head)
+        box.bytes += weight
         box.parcel.rejects.append(refused)
         _note(box.parcel, SendPart(where[0], where[1], place, 1), where[2])
         if box.bytes >= MAX_REJECTS_BYTES - 2 * MAX_TOKEN_BYTES or len(box.parcel.parts) >= MAX_PARTS:

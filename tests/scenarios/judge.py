@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 
-from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, REVOCABLE_PUSH_TYPES, Outcome, SendPart
+from stream.model import MAX_CALL_TOKENS, REVOCABLE_PUSH_TYPES, Outcome, SendPart
 from tests.scenarios.story import Book, Name, Seen, Sent, Slot, Standing, Story, standing
 
 KNOWN_WITHIN_MS = 1_000
@@ -92,8 +92,8 @@ def _limited(rule: Callable[[Case], Iterator[str]], case: Case) -> Iterator[str]
 
 
 def shown(token: bytes) -> str:
-    """A refused token as a result holds it: as much as a token may have."""
-    return token[:MAX_TOKEN_BYTES].decode("utf-8", "ignore")
+    """A refused token as a result holds it."""
+    return token.decode("utf-8", "ignore")
 
 
 def revocable(sent: Sent) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream.block import block_of
 from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, Outcome, RejectedToken, SendHead
 from stream.pushkit.client import encode_body
-from stream.work.packing import CALL, MAX_PARTS, Fate, LastReply, Packer, Parcel, choose, cut, split
+from stream.work.packing import CALL, MAX_PARTS, MAX_REJECTS_BYTES, Fate, LastReply, Packer, Parcel, choose, cut, split
 from tests.work.making import HEAD, parcel, violation
 
 tokens = st.integers(0, 30).map(lambda n: f"token-{n}".encode())
@@ -209,3 +209,14 @@ def test_pieces_of_repeated_tokens_have_at_most_a_thousand_parts() -> None:
     assert max(len(piece.parts) for piece in pieces) <= MAX_PARTS
     assert sorted(place for piece in pieces for place in places(piece)) == sorted(places(whole))
     assert {tuple(piece.tokens) for piece in pieces} == {(b"a",), (b"b",)}
+
+
+def test_refused_tokens_of_any_length_fill_no_result_beyond_its_bound() -> None:
+    """A result has at most 900 kB: whole tokens that no call can carry share it as long as they fit."""
+    packer, fate = Packer(), Fate(Outcome.FAILED, "tokenTooLong")
+    for place, size in enumerate([300_000, 300_000, 300_000, 5_000, 400_000, 799_000, 10]):
+        packer.refuse(violation(), fate, HEAD, (0, 1, 1_000), place, RejectedToken("x" * size, "tokenTooLong"))
+    sizes = [sum(len(each.token) for each in made.rejects) for made in packer.flush()]
+    assert max(sizes) <= MAX_REJECTS_BYTES
+    assert sum(sizes) == 2_104_010
+    assert len(sizes) == 4
