@@ -19,7 +19,7 @@ from stream.service.clock import Clock
 from stream.service.hours import Drawn
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.condemned import Condemned
-from stream.work.endings import held_id
+from stream.work.endings import held_ids
 from stream.work.guard import HOUR_S, Guard, Hold, Limits
 from stream.work.holding import Holding
 from stream.work.judgement import Violation
@@ -98,7 +98,7 @@ class Guarding:
         if it.digest in shard.perhaps_held:
             for violation in it.standing:
                 confirmed = violation.status is Status.CONFIRMED and not it.holds(violation)
-                if confirmed and shard.stored.said(it.digest, held_id(violation, self._dry)):
+                if confirmed and any(shard.stored.said(it.digest, each) for each in held_ids(violation, self._dry)):
                     it.holding.hold(violation, None)
         it.see_who_acts()
 

@@ -15,7 +15,7 @@ from stream.state.records import Admitted, pack_admitted, pack_mark, pack_reject
 from stream.state.shard import Shard
 from stream.state.store import Put
 from stream.work.cover import Kind, Mark, kind_of
-from stream.work.endings import not_found_id
+from stream.work.endings import ever_held_id, not_found_id
 
 FOUND: Final = b"found"
 """Stands in NOT_FOUND's place where places were covered."""
@@ -48,9 +48,17 @@ def called(result: RevokeResult) -> bool:
 def _said(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, dry: bool) -> Iterator[Put]:
     """A result without places; HELD is remembered by its message too, so that all others are asked at no cost."""
     yield shard.head(b"D", stamp.timestamp_ms) + digest + result.result_id.encode(), result.outcome.value.encode()
-    if result.outcome is (Outcome.DRY_RUN if dry else Outcome.HELD):
+    if _is_held(result, dry):
         shard.perhaps_held.add(digest)
         yield shard.head(b"H", stamp.timestamp_ms) + digest, b""
+        yield shard.head(b"D", stamp.timestamp_ms) + digest + ever_held_id(result, dry).encode(), b"held"
+        yield _found(shard, result, stamp, digest, dry)
+
+
+def _is_held(result: RevokeResult, dry: bool) -> bool:
+    if dry:
+        return result.outcome is Outcome.DRY_RUN and (result.detail or "").startswith("would be HELD")
+    return result.outcome is Outcome.HELD
 
 
 def _found(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, dry: bool) -> Put:

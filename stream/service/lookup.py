@@ -23,7 +23,7 @@ from stream.state.keys import digest_of
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.cover import Mark, size, still_open
-from stream.work.endings import held_id, not_found_id
+from stream.work.endings import held_ids, not_found_id
 from stream.work.judgement import Violation, judge
 
 CHUNK_SENDS: Final = 200
@@ -119,7 +119,8 @@ class Lookup:
 
     def _held(self, shard: Shard, digest: bytes, violations: Iterable[Violation]) -> Iterator[str]:
         for each in violations if digest in shard.perhaps_held else ():
-            if each.status is Status.CONFIRMED and shard.stored.said(digest, held_id(each, self._dry)):
+            said = (shard.stored.said(digest, name) for name in held_ids(each, self._dry))
+            if each.status is Status.CONFIRMED and any(said):
                 yield each.violation_id
 
     def _once(self, shard: Shard, digest: bytes, violation: Violation) -> bool:

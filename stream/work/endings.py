@@ -59,9 +59,16 @@ def _word(word: str, dry: bool) -> str:
     return f"{word}/dry" if dry else word
 
 
-def held_id(violation: Violation, dry: bool) -> str:
-    """The resultId by which a HELD that still stands is known."""
-    return result_id(violation, (), words(violation, Outcome.HELD, dry)[0])
+def held_ids(violation: Violation, dry: bool) -> list[str]:
+    """The ids by which a HELD that still stands is known. Where no withdrawal is known, one of any time does: had one
+    been withdrawn since, that would be known as well."""
+    own = result_id(violation, (), words(violation, Outcome.HELD, dry)[0])
+    return [own] if violation.withdrawals else [own, ever_held_id(violation, dry)]
+
+
+def ever_held_id(violation: Violation | RevokeResult, dry: bool) -> str:
+    """No result's, but what stands for a HELD of any time."""
+    return result_id(violation, (), _word("HELD@any", dry))
 
 
 def not_found_id(violation: Violation | RevokeResult, dry: bool) -> str:

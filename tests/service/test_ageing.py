@@ -236,3 +236,36 @@ def test_a_message_in_memory_whose_events_have_left_is_not_said_to_be_not_found(
     assert world.said("v1") == [("REVOKED", None)]
     assert Outcome.NOT_FOUND.value not in dict(world.said("v2"))
     world.close()
+
+
+@pytest.mark.parametrize("limit", [1, 0])
+def test_what_is_held_after_an_old_withdrawal_is_held_still_without_the_store(tmp_path: Path, limit: int) -> None:
+    """HELD stands until a person's word: also when the withdrawal before it has left, and the limit is gone."""
+    world = Aged(tmp_path, limits=Limits(per_violation=1))
+    world.violate("m")
+    world.violate("m", status=Status.WITHDRAWN)
+    world.until_quiet()
+    world.age(40 * HOUR_MS)
+    world.send("m", ["a", "b"])
+    world.violate("m")
+    world.until_quiet()
+    assert [outcome for outcome, _ in world.said()] == ["WITHDRAWN", "HELD"]
+    del world.topics[Topic.VIOLATIONS][:2]
+    world.limits = Limits(per_violation=limit)
+    world.restart(keep=False)
+    world.until_quiet()
+    assert [outcome for outcome, _ in world.said()] == ["WITHDRAWN", "HELD"]
+    world.close()
+
+
+def test_what_was_held_is_not_said_to_be_not_found_when_its_sends_have_left(tmp_path: Path) -> None:
+    """They were read, and counted."""
+    world = Aged(tmp_path, limits=Limits(per_violation=1))
+    world.send("m", ["a", "b"])
+    world.violate("m")
+    world.until_quiet()
+    world.topics[Topic.SENDS].clear()
+    world.restart(keep=False)
+    world.until_quiet()
+    assert [outcome for outcome, _ in world.said()] == ["HELD"]
+    world.close()
