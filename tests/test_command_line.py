@@ -11,7 +11,9 @@ import pytest
 
 from stream import __main__ as command_line
 from stream.__main__ import COMMANDS, main
+from stream.commands.run import dry
 from stream.model import SettingsError, StartError
+from stream.settings import settings_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -138,3 +140,34 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:
 def test_the_table_of_commands_is_the_folder_of_commands() -> None:
     modules = {path.stem for path in (ROOT / "stream" / "commands").glob("*.py")} - {"__init__"}
     assert modules <= set(command_line.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["topics", "-c", "x", "--partitions", "999999999999"], "'999999999999' is no whole number from 1 to 100,000"),
+        (["topics", "-c", "x", "--replication-factor", "all"], "'all' is no whole number from 1 to 10,000"),
+        (["bench", "--rounds", "many"], "'many' is no whole number of 1 or more"),
+        (["inspect", "message", "m", "--at", "http://u:hunter2@h:1"], "(hidden)@h:1"),
+        (["simulate", "--app", "a" * 300, "--make-keys", "keys"], "cannot be written"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_without_secrets(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """What is wrong with it, and what would be right."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:  # as argparse ends
+        code = int(end.code or 0)
+    told = capsys.readouterr().err
+    assert code in (1, 2)
+    assert said in told
+    assert "Traceback" not in told
+    assert "hunter2" not in told
+
+
+def test_a_store_without_a_name_of_its_own_has_a_dry_runs_beside_it(tmp_path: Path) -> None:
+    """``store.path = "."``: the folder itself has a name."""
+    settings = dry(settings_of({"store": {"path": "."}}, tmp_path, {}))
+    assert settings.store.path.name.endswith("-dry-run")

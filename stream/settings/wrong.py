@@ -45,7 +45,7 @@ def secret_name(name: str) -> bool:
 def spelled(path: Path) -> str:
     """The key's full name, an app's id in quotes where it needs them."""
     if path[:2] == ("kafka", "properties"):
-        return ".".join(path)
+        return ".".join(part if part.isprintable() else json.dumps(part) for part in path)
     return ".".join(part if re.fullmatch(r"[\w-]+", part) else json.dumps(part) for part in path)
 
 

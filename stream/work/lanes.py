@@ -83,14 +83,26 @@ class Lanes:
         """The next parcel to call, of ``least`` severity, among the apps that are ``allowed`` to, or None;
         ``urgently``: those that may call for what is CRITICAL, where these are more. What was put ``last`` by an app
         that is ``paused`` has its turn only when nothing else has, in any lane: another may end the pause."""
+        tried: list[str] = []
+
+        def passed_over(app: str) -> bool:
+            if is_paused := paused is not None and paused(app):
+                tried.append(app)
+            return is_paused
+
+        parcel = self._next(allowed, least, urgently, passed_over)
+        return self._next(allowed, least, urgently, None) if parcel is None and tried else parcel
+
+    def _next(
+        self, allowed: Allowed, least: Severity, urgently: Allowed | None, passed_over: Allowed | None
+    ) -> Parcel | None:
         critical = self._lanes[Severity.CRITICAL]
-        for passed_over in (paused, None) if paused else (None,):
-            for lane in self._in_turn(least):
-                may = urgently if urgently and lane is critical else allowed
-                if (parcel := lane.next(may, passed_over)) is not None:
-                    self.size -= 1
-                    self._account(lane)
-                    return parcel
+        for lane in self._in_turn(least):
+            may = urgently if urgently and lane is critical else allowed
+            if (parcel := lane.next(may, passed_over)) is not None:
+                self.size -= 1
+                self._account(lane)
+                return parcel
         return None
 
     def _in_turn(self, least: Severity) -> list[_Lane]:

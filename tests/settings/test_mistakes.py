@@ -55,7 +55,7 @@ def said(tmp_path: Path, text: str, **environ: str) -> str:
         ('[store]\npath = "/"', "store.path", '"/"', "a directory of its own"),
         ('[kafka]\nbootstrap_servers = "a:1,b:99999"', "kafka.bootstrap_servers", '"a:1,b:99999"', "host:port"),
         ('[kafka]\nbootstrap_servers = "a:0"', "kafka.bootstrap_servers", '"a:0"', "host:port"),
-        ('[kafka.properties]\n"acks\\u0000x" = "0"', "kafka.properties.acks\x00x", '"0"', "no control characters"),
+        ('[kafka.properties]\n"acks\\u0000x" = "0"', r'kafka.properties."acks\u0000x"', '"0"', "no control characters"),
         ("[push_kit]\nmax_in_flight = 0x" + "f" * 5_000, "push_kit.max_in_flight", "a number of thousands", "from 1"),
         ("[push_kit]\nmax_in_flight = 0", "push_kit.max_in_flight", "0", "from 1"),
         ("[push_kit.apps.a]\ndevices_per_second = -1", "push_kit.apps.a.devices_per_second", "-1", "from 0"),
