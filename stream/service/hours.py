@@ -6,14 +6,14 @@ promised: what was admitted and has no result yet; whoever does that work now as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from stream.model import Fenced, RegistryDown, Status, StoreStalled
+from stream.model import Fenced, RegistryDown, StoreStalled
 from stream.service.evidence import stored_events
-from stream.state.records import Admitted
 from stream.state.shard import Shard
 from stream.wire.wire import Wire
-from stream.work.judgement import judge
+from stream.work.judgement import Violation, judge
 
 PASSING: Final = (RegistryDown, StoreStalled, Fenced)
 """Why the past may not be had now and be had later; whatever else it is would keep the guard waiting for good."""
@@ -29,17 +29,12 @@ class Drawn(NamedTuple):
 
 def drawn_since(wire: Wire, shard: Shard, since_ms: int) -> list[Drawn]:
     """For a thread; raises as the wire and the shard do."""
-    approved: dict[bytes, dict[str, int]] = {}
+    known: dict[bytes, Mapping[str, Violation]] = {}
     found = []
     for at_ms, admitted in shard.stored.admitted_since(since_ms):
-        if admitted.digest not in approved:
-            approved[admitted.digest] = _approved(wire, shard, admitted)
-        if at_ms < approved[admitted.digest].get(admitted.violation_id, at_ms + 1):
+        if admitted.digest not in known:
+            known[admitted.digest] = judge(stored_events(wire, shard, admitted.digest))
+        violation = known[admitted.digest].get(admitted.violation_id)
+        if violation is None or not violation.approved_at(at_ms):
             found.append(Drawn(at_ms, admitted.app, admitted.places))
     return found
-
-
-def _approved(wire: Wire, shard: Shard, admitted: Admitted) -> dict[str, int]:
-    """The approved violations of its message, and since when they are."""
-    violations = judge(stored_events(wire, shard, admitted.digest)).values()
-    return {each.violation_id: each.latest_ms for each in violations if each.status is Status.APPROVED}

@@ -43,6 +43,12 @@ class Violation(NamedTuple):
     withdrawals: tuple[int, ...]
     """Offsets of the events that withdrew it, each of which is to be reported, also those that a later event undid."""
     trace: Trace
+    approvals: tuple[int, ...] = ()
+    """Record times of the events that approved it and of those that ended that, in turn."""
+
+    def approved_at(self, time_ms: int) -> bool:
+        """Whether a person's approval stood at that time."""
+        return sum(each <= time_ms for each in self.approvals) % 2 == 1
 
     @property
     def stands(self) -> bool:
@@ -145,6 +151,7 @@ def _first(event: Event) -> Violation:
         again_ms=0,
         withdrawals=(event.offset,) if said.status is Status.WITHDRAWN else (),
         trace=event.trace,
+        approvals=(event.timestamp_ms,) if said.status is Status.APPROVED else (),
     )
 
 
@@ -155,9 +162,12 @@ def _next(before: Violation, event: Event, latest_ms: int) -> Violation:
     if status is Status.WITHDRAWN:
         if before.status is status:
             return before
-        return before._replace(status=status, withdrawals=(*before.withdrawals, event.offset))
+        ended = (event.timestamp_ms,) if before.status is Status.APPROVED else ()
+        approvals = (*before.approvals, *ended)
+        return before._replace(status=status, withdrawals=(*before.withdrawals, event.offset), approvals=approvals)
     if status is Status.CONFIRMED and event.event.detected_at_ms <= latest_ms:
         return before
     if status is Status.CONFIRMED and before.status is Status.APPROVED:
         status = Status.APPROVED  # only a withdrawal undoes an approval
-    return before._replace(status=status, again_ms=event.timestamp_ms)
+    began = (event.timestamp_ms,) if status is Status.APPROVED is not before.status else ()
+    return before._replace(status=status, again_ms=event.timestamp_ms, approvals=(*before.approvals, *began))
