@@ -15,6 +15,7 @@ import structlog
 from stream.model import BadRecord, Position
 from stream.service.letterbox import Letter, LetterBox
 from stream.service.letters import told
+from stream.service.sorting import UNREADABLE
 from stream.state.shard import Shard, StoredSend
 from stream.wire.dead_letters import headers
 from stream.work.endings import Ending
@@ -73,7 +74,7 @@ class LateLetters:
 
     def holds(self, shard: Shard, parcel: Parcel, ending: Ending) -> bool:
         """Whether the parcel's end waits for the letter of its send."""
-        late = self._late.get((shard, parcel.parts[0].offset)) if parcel.client_id is None else None
+        late = self._late.get((shard, parcel.parts[0].offset)) if parcel.fate is UNREADABLE else None
         if late is not None:
             late.held.append((parcel, ending))
         return late is not None

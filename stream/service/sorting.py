@@ -7,11 +7,12 @@ rejected tokens from the shard's store and decides nothing about when.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from stream.block import lengths
-from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RejectedToken, Send, SendHead, Severity
+from stream.model import MAX_TOKEN_BYTES, BadRecord, Outcome, RegistryDown, RejectedToken, Send, SendHead, Severity
 from stream.state.records import unpack_rejects
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
@@ -24,7 +25,7 @@ from stream.work.packing import CALL, Fate
 
 _NOT_REVOCABLE: Final = Fate(Outcome.NOT_REVOCABLE)
 _EXPIRED: Final = Fate(Outcome.FAILED, EXPIRED)
-_UNREADABLE: Final = Fate(Outcome.FAILED, "unreadable")
+UNREADABLE: Final = Fate(Outcome.FAILED, "unreadable")
 
 LONGEST_TOLD_BYTES: Final = 400_000
 """Of a token that no call can carry; a result has room for more, but for its ids too."""
@@ -231,6 +232,9 @@ class Sorter:
 
     def _bad(self, it: Condemned, shard: Shard, stored: StoredSend, marks: list[Mark], error: BadRecord) -> None:
         """A send that cannot be read: dead-lettered once, and each violation told so once."""
+        head = self._head_perhaps(stored)
+        if head is not None and head.message_id != it.message_id:
+            return  # as above
         it.found = True
         if stored.offset in it.under_way:
             return
@@ -240,7 +244,12 @@ class Sorter:
         for violation in it.standing:
             if violation.violation_id not in told:
                 it.take(stored.offset, [(0, 0)])
-                it.packer.unread(violation, _UNREADABLE, (it.shard, stored.offset, stored.timestamp_ms))
+                it.packer.unread(violation, UNREADABLE, (it.shard, stored.offset, stored.timestamp_ms), head)
+
+    def _head_perhaps(self, stored: StoredSend) -> SendHead | None:
+        with contextlib.suppress(BadRecord, RegistryDown):
+            return self.head(stored)
+        return None
 
 
 def _refused(token: bytes, reason: str) -> RejectedToken:

@@ -127,7 +127,7 @@ KEYS: Final = (
         "more. 0: three quarters, and of a few one less than is not kept for CRITICAL."),
     Key("push_kit", "give_up_after", kinds.duration("0s", "3650d"), "24h", "duration",
         "Then FAILED, with the last reason. Counted from the later record's timestamp, never before one attempt "
-        "unless the app is paused; not beyond `store.retention`."),
+        "unless the app is paused; not beyond `store.retention`, which it is by default where that is shorter."),
     Key("push_kit", "retry_first", kinds.duration("10ms", "1h"), "500ms", "duration",
         "The longest wait before the second attempt; it doubles each time, and the wait is drawn at random below "
         "it."),

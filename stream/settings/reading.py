@@ -40,6 +40,8 @@ def settings_of(table: Mapping[str, object], folder: Path, environ: Mapping[str,
     refuse_secrets_in_the_file(found)
     found |= from_environment(environ)
     values = plain_values(found, folder)
+    if ("push_kit", "give_up_after") not in found:
+        values["push_kit.give_up_after"] = min(values["push_kit.give_up_after"], values["store.retention"])
     settings = Settings(
         kafka=sections.KafkaSettings(
             **_fields("kafka", values), properties=properties(found, values["kafka.group_protocol"])

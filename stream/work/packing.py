@@ -165,9 +165,14 @@ class Packer:
         if box.bytes >= MAX_REJECTS_BYTES - 2 * MAX_TOKEN_BYTES or len(box.parcel.parts) >= MAX_PARTS:
             self._close(violation, fate, head)
 
-    def unread(self, violation: Violation, fate: Fate, where: tuple[int, int, int]) -> None:
-        """Put in a send that cannot be read: a parcel of its own, whose one part has no places."""
+    def unread(
+        self, violation: Violation, fate: Fate, where: tuple[int, int, int], head: SendHead | None = None
+    ) -> None:
+        """Put in a send that cannot be read, but for its ``head`` perhaps: a parcel of its own, whose one part has no
+        places."""
         parcel = Parcel(violation, fate, None, None, None, oldest_ms=where[2], newest_ms=where[2])
+        if head is not None:
+            parcel.client_id, parcel.notify_id, parcel.push_type = head.client_id, head.notify_id, head.push_type
         _note(parcel, SendPart(where[0], where[1], 0, 0), where[2])
         self.full.append(parcel)
 

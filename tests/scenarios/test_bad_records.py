@@ -180,6 +180,10 @@ def test_a_send_that_turns_out_unreadable_fails_alone(town: Town) -> None:
     assert {(result.detail, result.sends[0].token_count, result.tokens_requested) for result in failed} == {
         ("unreadable", 0, 0)
     }
+    slots = {send.head.message_id: (send.head.client_id, send.head.push_type) for send in good}
+    assert all((result.client_id, result.push_type) == slots[result.message_id] for result in failed), (
+        "as its head says"
+    )
     check_letters(town, told)
 
 

@@ -41,6 +41,11 @@ def test_an_empty_file_gives_the_contracts_defaults(tmp_path: Path) -> None:
     assert settings.shutdown.drain_s == 20
 
 
+def test_a_short_retention_shortens_what_is_given_up_by_default(tmp_path: Path) -> None:
+    """``give_up_after``: not beyond retention."""
+    assert loaded(tmp_path, '[store]\nretention = "2h"').push_kit.give_up_after_s == 2 * 3600
+
+
 def test_every_key_has_its_field_and_every_field_its_key() -> None:
     settings = default_settings(push_kit={"apps": {"app": {}}})
     sections = {field.name: getattr(settings, field.name) for field in fields(settings)}
