@@ -171,3 +171,13 @@ def test_a_store_without_a_name_of_its_own_has_a_dry_runs_beside_it(tmp_path: Pa
     """``store.path = "."``: the folder itself has a name."""
     settings = dry(settings_of({"store": {"path": "."}}, tmp_path, {}))
     assert settings.store.path.name.endswith("-dry-run")
+
+
+def test_a_wrong_key_file_is_told_before_any_broker_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2: wrong settings; whoever has both wrong need not wait for the broker to hear of them one by one."""
+    file = tmp_path / "unpush.toml"
+    file.write_text('[kafka]\nbootstrap_servers = "127.0.0.1:1"\n[push_kit]\nkey_file = "none.json"\n')
+    assert main(["run", "-c", str(file)]) == 2
+    assert "none.json does not exist" in capsys.readouterr().err

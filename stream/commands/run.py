@@ -21,6 +21,8 @@ from stream.kafka.preflight import look
 from stream.operate import log as logs
 from stream.operate.http import Front
 from stream.operate.tracing import spans_of
+from stream.service.clock import Clock
+from stream.service.keys import Keys
 from stream.service.story import Service
 from stream.service.views import Views
 from stream.settings import Settings, load_settings
@@ -84,6 +86,7 @@ def dry(settings: Settings) -> Settings:
 async def serve(settings: Settings, *, dry_run: bool) -> None:
     """Look at the world, run the service until a signal, drain. Raises StartError."""
     signals = Signals()
+    Keys(settings.push_kit, Clock())  # a wrong key file is told at once, not after ten seconds without a broker
     world = await asyncio.to_thread(look, settings)
     spans = spans_of(os.environ)
     async with (
