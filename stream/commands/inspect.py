@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     elif answer.known:
         _show(args.kind, answer)
     else:
-        print("unpush:", " ".join(str(answer.body["error"]).split()), file=sys.stderr)
+        print("unpush:", shown.visible(" ".join(str(answer.body["error"]).split())), file=sys.stderr)
     return 0 if answer.known else 1
 
 

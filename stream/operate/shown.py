@@ -86,6 +86,13 @@ def moment(time_ms: object) -> str:
         return str(time_ms)
 
 
+def visible(text: str) -> str:
+    """The text with what a terminal would obey written out: producers and detectors choose ids and reasons."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def _count(seen: Seen, name: str) -> str:
     return f"{seen.get(name, 0):,}"
 
@@ -94,12 +101,12 @@ def _fields(*pairs: tuple[str, object]) -> Table:
     shown = Table(show_header=False, box=None, pad_edge=False)
     for name, value in pairs:
         if value not in (None, ""):
-            shown.add_row(Text(name, "dim"), Text(str(value)))
+            shown.add_row(Text(name, "dim"), Text(visible(str(value))))
     return shown
 
 
 def _rows(title: str, names: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     shown = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        shown.add_row(*(Text("" if value is None else str(value)) for value in row))
+        shown.add_row(*(Text("" if value is None else visible(str(value))) for value in row))
     return shown

@@ -14,6 +14,7 @@ from typing import Any
 from stream.model import StartError, Status, UnpushError, ViolationEvent
 from stream.operate.asking import ask
 from stream.operate.paths import violation_path
+from stream.operate.shown import visible
 from stream.service.decisions import Decisions, blind_event, event_of
 from stream.settings import Settings
 
@@ -57,7 +58,8 @@ def _known(settings: Settings, violation_id: str, message_id: str | None, at: Se
 def _write(decisions: Decisions, event: ViolationEvent, partition: int | None, seen: dict[str, Any]) -> None:
     place = decisions.write(event, partition)
     was = f" (it was {seen['state']}, {seen['tokensSettled']} of {seen['tokensMatched']} settled)" if seen else ""
-    print(f"{event.violation_id} of message {event.message_id}: {event.status.value}, {decisions.topic}/{place}{was}")
+    named = visible(f"{event.violation_id} of message {event.message_id}")
+    print(f"{named}: {event.status.value}, {decisions.topic}/{place}{was}")
 
 
 def _raise(wrong: list[UnpushError]) -> None:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 from aiohttp import web
@@ -119,6 +119,16 @@ def test_what_the_guard_holds_says_why() -> None:
     assert isinstance(console.file, io.StringIO)
     assert "it would revoke 3 devices" in console.file.getvalue()
     assert "waits for  app 7 makes no calls: no key_file" in " ".join(console.file.getvalue().split("   "))
+
+
+def test_nothing_that_a_producer_chose_commands_the_terminal() -> None:
+    """Ids and reasons are others' texts: an escape sequence is shown, not obeyed."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(*shown.violation({"violationId": "v\x1b[31m", "reason": "a\nb\x07", "state": "active"}))
+    console.print(*shown.message({"messageId": "m\x9b2J", "violations": [{"violationId": "\x1b]0;title\x07"}]}))
+    told = cast(io.StringIO, console.file).getvalue()
+    assert not {"\x1b", "\x07", "\x9b"} & set(told)
+    assert "v\\x1b[31m" in told
 
 
 async def test_the_owner_is_asked_with_the_token_where_another_points_to_it() -> None:
