@@ -454,7 +454,9 @@ class Desk:
         """Report NOT_FOUND for what is due: the wait is over, and reading has passed the end that there was when it
         came."""
         for shard in self.shards.values():
-            if can_tell(shard, NEVER_S):  # else of none that waits there: during a restore these may be very many
+            # Of a shard that leaves, sends are no longer looked at. Where nothing can be told none is gone through:
+            # during a restore these may be very many.
+            if not shard.leaving and can_tell(shard, NEVER_S):
                 self._missing(shard, now_s, can_tell)
 
     def _missing(self, shard: Shard, now_s: float, can_tell: Callable[[Shard, float], bool]) -> None:

@@ -815,6 +815,20 @@ def test_while_a_shard_can_tell_of_nothing_no_message_of_it_is_asked_about(world
     assert len(world.results) == 20
 
 
+def test_nothing_is_called_not_found_while_its_shard_leaves(world: SmallWorld) -> None:
+    """A send that comes then is stored, and looked at by the next owner: to call its message not found were wrong."""
+    world.violate("m")
+    _hears(world)
+    while world.step():
+        pass
+    world.shard.leaving = True
+    world.send("m", ["a"])
+    _hears(world)
+    world.clock.ms += 120_000
+    world.desk.missing(world.clock.monotonic_s(), lambda shard, arrived_s: True)
+    assert not world.mailbox.written
+
+
 def test_not_found_is_said_once_also_over_a_restart(tmp_path: Path) -> None:
     """NOT_FOUND is said once per violation."""
     world = SmallWorld(tmp_path)
