@@ -131,8 +131,8 @@ _OF_APP: Final[dict[str, Verdict]] = {
     "disableSendHuaweiMsgBecauseOfPenalty": Verdict.PAUSE,
     "appinfoError": Verdict.RETRY,
 }
-"""Reasons that speak of the app although they name tokens; every other reason rejects its tokens, and these do where
-other tokens of the same call were accepted, which no such app's are."""
+"""Reasons that speak of the app although they name tokens; every other reason rejects its tokens. Where others of the
+same call were accepted, as no such app's are, they are the tokens' own: refused, or for RETRY set apart."""
 
 _FLOW_CONTROL_STATUS: Final = frozenset({429, 503})
 """The only sign of flow control: no code says it. Source: push-msg-freq-control (429 is our reading)."""

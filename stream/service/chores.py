@@ -46,20 +46,20 @@ class Chores:
         retention_ms: int,
         restoring: Restoring,
         *,
-        expires_from_ms: Callable[[Shard], float],
+        ending_from_ms: Callable[[Shard], float],
         ask_end: Callable[[tuple[Topic, int]], None],
         ask_brokers: Callable[[], str | None],
         kick: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """``expires_from_ms``: the oldest record time of what ends expired and is undelivered. ``ask_brokers``: why
+        """``ending_from_ms``: the oldest record time of what has ended and is undelivered. ``ask_brokers``: why
         it cannot go on with what they say, if so; it may block."""
         self.disagreement: str | None = None
         """Why sends and violations do not meet, while their producers use different partitioners."""
         self._desk, self._calls, self._store, self._shards = desk, calls, store, shards
         self._dropping: set[Shard] = set()
         self._agreement, self._clock, self._retention_ms = agreement, clock, retention_ms
-        self._restoring, self._expires_from_ms = restoring, expires_from_ms
+        self._restoring, self._ending_from_ms = restoring, ending_from_ms
         self._ask_end, self._kick, self._failed = ask_end, kick, failed
         self._ask_brokers = ask_brokers
 
@@ -128,7 +128,7 @@ class Chores:
 
     def _done_with(self, shard: Shard, bucket: int) -> bool:
         """Whether nothing needs a bucket, nor waits for what ended in it to be delivered."""
-        return self._desk.done_with(shard.number, bucket) and self._expires_from_ms(shard) >= shard.end_ms(bucket)
+        return self._desk.done_with(shard.number, bucket) and self._ending_from_ms(shard) >= shard.end_ms(bucket)
 
     def _begin_drop(self, loop: asyncio.AbstractEventLoop, shard: Shard, buckets: list[int]) -> None:
         self._dropping.add(shard)

@@ -27,7 +27,7 @@ from stream.state.shard import EVERYTHING, Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
 from stream.work.endings import EXPIRED, unended
-from stream.work.judgement import Event, Judgement, judgement_of
+from stream.work.judgement import Event, Judgement, Violation, judgement_of
 from stream.work.packing import CALL, Parcel
 
 PARCELS_A_MESSAGE: Final = 96
@@ -60,6 +60,8 @@ class Desk:
         self.shards: dict[int, Shard] = {}
         self.docket = Docket()
         self.waits_for_past: dict[int, dict[Condemned, None]] = {}
+        self._unsaid: dict[int, dict[str, tuple[int, int, bytes]]] = {}
+        """By shard and messageId: withdrawn, and to be said when all of the past is read; for ``remembered``."""
         self._wire = wire
         self._sorter = sorter
         sorter.retention_ms = retention_ms
@@ -81,12 +83,13 @@ class Desk:
         self.shard_went(shard.number)  # it may be back before its going was heard of
         self.shards[shard.number] = shard
         self.guarding.shard_came(shard)
-        self.waits_for_past[shard.number] = {}
+        self.waits_for_past[shard.number], self._unsaid[shard.number] = {}, {}
 
     def shard_went(self, number: int) -> None:
         """Forget all of the shard; its parcels under way leave no trace here."""
         self.shards.pop(number, None)
         self.waits_for_past.pop(number, None)
+        self._unsaid.pop(number, None)
         self.docket.forget(number)
         self._plans.forget(number)
         self._absent.forget(number)
@@ -105,6 +108,16 @@ class Desk:
             return
         self.waits_for_past[number] = {}
         for it in waiting:
+            self._look(it, shard)
+        if shard.past_is_read and (unsaid := self._unsaid[number]):
+            self._unsaid[number] = {}
+            self._say_unsaid(unsaid, shard)
+
+    def _say_unsaid(self, unsaid: dict[str, tuple[int, int, bytes]], shard: Shard) -> None:
+        """Those in memory at once; the others, of which there may be very many, when they are loaded in their turn."""
+        known = {message_id: self.docket.get(shard.number, message_id) for message_id in unsaid}
+        self.remembered(shard.number, [found for name, found in unsaid.items() if known[name] is None])
+        for it in filter(None, known.values()):
             self._look(it, shard)
 
     # --- records come
@@ -247,7 +260,8 @@ class Desk:
         if shard.past_is_read:
             self._say_withdrawn(it)
         elif any(each.withdrawals for each in it.violations.values()):
-            self.waits_for_past[it.shard][it] = None  # an earlier event may make it a repeat; to say it is not urgent
+            # An earlier event may make it a repeat; and to say it is not urgent.
+            self._unsaid[it.shard][it.message_id] = (it.severity, it.first_timestamp_ms, it.digest)
         self.guarding.recall(it, shard)
         if it.walking:
             self._go_on(it)
@@ -472,6 +486,10 @@ class Desk:
             for violation in it.standing:
                 self._ways.say(it, violation, Outcome.NOT_FOUND, None)
             self.docket.drop(it)
+
+    def had_left(self, violation: Violation, send_ms: int) -> bool:
+        """Whether a violation has left retention, and had when a send of that time came."""
+        return self._sorter.had_left(violation, send_ms)
 
     def expire(self, now_ms: int) -> None:
         """End what waits for a call though its send or violation has left retention."""

@@ -45,9 +45,10 @@ class Docket:
         self.open[key] = it
 
     def close(self, it: Condemned) -> None:
-        """Its work is done; what was done long ago is forgotten."""
+        """Its work is done; what was done long ago is forgotten. Another of the same name is not touched."""
         key = (it.shard, it.message_id)
-        if self.open.pop(key, None) is not None:
+        if self.open.get(key) is it:
+            del self.open[key]
             self.done[key] = it
         while len(self.done) > DONE_KEPT:
             self.done.popitem(last=False)

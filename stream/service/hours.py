@@ -6,14 +6,13 @@ promised: what was admitted and has no result yet; whoever does that work now as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from stream.model import Fenced, RegistryDown, StoreStalled
 from stream.service.evidence import stored_events
 from stream.state.shard import Shard
 from stream.wire.wire import Wire
-from stream.work.judgement import Violation, judge
+from stream.work.judgement import approved_at, judge
 
 PASSING: Final = (RegistryDown, StoreStalled, Fenced)
 """Why the past may not be had now and be had later; whatever else it is would keep the guard waiting for good."""
@@ -29,12 +28,12 @@ class Drawn(NamedTuple):
 
 def drawn_since(wire: Wire, shard: Shard, since_ms: int) -> list[Drawn]:
     """For a thread; raises as the wire and the shard do."""
-    known: dict[bytes, Mapping[str, Violation]] = {}
+    approvals: dict[bytes, dict[str, tuple[int, ...]]] = {}
     found = []
     for at_ms, admitted in shard.stored.admitted_since(since_ms):
-        if admitted.digest not in known:
-            known[admitted.digest] = judge(stored_events(wire, shard, admitted.digest))
-        violation = known[admitted.digest].get(admitted.violation_id)
-        if violation is None or not violation.approved_at(at_ms):
+        if admitted.digest not in approvals:
+            judged = judge(stored_events(wire, shard, admitted.digest)).values()
+            approvals[admitted.digest] = {each.violation_id: each.approvals for each in judged if each.approvals}
+        if not approved_at(approvals[admitted.digest].get(admitted.violation_id, ()), at_ms):
             found.append(Drawn(at_ms, admitted.app, admitted.places))
     return found

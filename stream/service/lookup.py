@@ -71,8 +71,11 @@ class Found:
 class Lookup:
     """See the module's words. Its coroutines may raise UnpushError: it cannot be told now."""
 
-    def __init__(self, wire: Wire, *, dry: bool = False) -> None:
-        self._wire, self._dry = wire, dry
+    def __init__(
+        self, wire: Wire, *, dry: bool = False, had_left: Callable[[Violation, int], bool] = lambda *_: False
+    ) -> None:
+        """``had_left``: whether a violation had left retention when a send of that time (ms) came."""
+        self._wire, self._dry, self._had_left = wire, dry, had_left
         self._thread = ThreadPoolExecutor(1, "lookup")
         self._stop = threading.Event()
 
@@ -134,7 +137,7 @@ class Lookup:
         for each in stored:
             send = self._send(each)
             if send is None or send.head.message_id == message_id:
-                count(found, each, send, marks.get(each.offset, []))
+                count(found, each, send, marks.get(each.offset, []), self._had_left)
 
     def _send(self, stored: StoredSend) -> Send | None:
         try:
@@ -166,8 +169,14 @@ class Lookup:
         return None
 
 
-def count(found: Found, stored: StoredSend, send: Send | None, marks: list[Mark]) -> None:
-    """Count one send of the message; ``send`` None: it cannot be read."""
+def count(
+    found: Found,
+    stored: StoredSend,
+    send: Send | None,
+    marks: list[Mark],
+    had_left: Callable[[Violation, int], bool] = lambda *_: False,
+) -> None:
+    """Count one send of the message; ``send`` None: it cannot be read. ``had_left`` as of ``Lookup``."""
     places = 0 if send is None else len(send.tokens)
     found.sends += 1
     found.places += places
@@ -175,7 +184,8 @@ def count(found: Found, stored: StoredSend, send: Send | None, marks: list[Mark]
         head = None if send is None else send.head
         found.listed.append(SendSeen(stored.offset, stored.timestamp_ms, head, places))
     for name, violation in found.violations.items():
-        left = size(still_open(places, marks, name, violation.tries_ms))
+        gone = had_left(violation, stored.timestamp_ms)
+        left = 0 if gone else size(still_open(places, marks, name, violation.tries_ms))
         found.settled[name] = found.settled.get(name, 0) + places - left
-        if left or (send is None and all(mark.violation_id != name for mark in marks)):
+        if left or (not gone and send is None and all(mark.violation_id != name for mark in marks)):
             found.open.add(name)

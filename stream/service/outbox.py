@@ -110,6 +110,11 @@ class Outbox:
         return sum(written.shard.owned for written in self._too_large.values())
 
     @property
+    def refused_for_good(self) -> set[Parcel]:
+        """What these are of."""
+        return {written.parcel for written in self._too_large.values() if written.parcel is not None}
+
+    @property
     def stuck(self) -> str | None:
         """Since when, and why, no result can be written; None while some can."""
         return self._trouble.lasting(self._loop.time())

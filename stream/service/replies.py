@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stream.service.calls import Calls
 
 PAUSES_AFTER: Final = 3
-"""Attempts that came back with what speaks of the app and may pass by itself; then it is somebody's to mend."""
+"""So often a parcel comes back with what speaks of the app and may pass by itself; then it is somebody's to mend."""
 _EXAMINED: Final = frozenset({Verdict.REJECTED, Verdict.SPLIT})
 """Push Kit has looked at the tokens: it knows the JWT and the app."""
 SKEWED_S: Final = 60.0
@@ -102,9 +102,13 @@ class Replies:
         self._calls.cut(parcel, app.token_limit)
 
     def _retry(self, parcel: Parcel, app: App, reply: Reply) -> None:
-        if reply.of_app and parcel.attempts >= PAUSES_AFTER:
-            self._pause(parcel, app, reply)
-            return
+        if reply.of_app:
+            parcel.put_off += 1
+            parcel.put_off_at = app.accepted_calls if parcel.put_off_at is None else parcel.put_off_at
+            # Where others were accepted meanwhile it is not the app, whatever is said.
+            if parcel.put_off >= PAUSES_AFTER and parcel.put_off_at == app.accepted_calls:
+                self._pause(parcel, app, reply)
+                return
         self._calls.again(parcel, self._backoff_s(parcel, app, reply), asked=reply.retry_after_s is not None)
 
     def _flow_control(self, parcel: Parcel, app: App, reply: Reply) -> None:

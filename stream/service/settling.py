@@ -15,7 +15,7 @@ from stream.service.letterbox import LetterBox
 from stream.service.outbox import Outbox, Written
 from stream.state.shard import EVERYTHING, Shard
 from stream.work.condemned import Condemned
-from stream.work.endings import EXPIRED, Ending, bare_result, ending_of, halves, result_id, result_of, words
+from stream.work.endings import Ending, bare_result, ending_of, halves, result_id, result_of, words
 from stream.work.judgement import Violation
 from stream.work.packing import Parcel
 
@@ -50,8 +50,8 @@ class Settling:
         self._saying: WeakKeyDictionary[Shard, set[str]] = WeakKeyDictionary()
         """Of each shard, ids of results without places that are on their way: the store does not know them yet, and a
         message that is loaded from it again not either."""
-        self._expiring: WeakKeyDictionary[Shard, set[Parcel]] = WeakKeyDictionary()
-        """Of each shard, what has left retention and ends so, until its result is delivered."""
+        self._ending: WeakKeyDictionary[Shard, set[Parcel]] = WeakKeyDictionary()
+        """Of each shard, what has ended, until its result is delivered."""
         self._desk, self._outbox, self._clock = desk, outbox, clock
         self._kick = kick
         self._behind = behind
@@ -63,8 +63,7 @@ class Settling:
         if it is None or (shard := self._desk.shards.get(it.shard)) is None or self.late.holds(shard, parcel, ending):
             return
         it.produced(parcel)
-        if ending.detail == EXPIRED:
-            self._expiring.setdefault(shard, set()).add(parcel)
+        self._ending.setdefault(shard, set()).add(parcel)
         if self._dry and ending.outcome in _WOULD_BE:
             would = f"would be {ending.outcome.value}" + (f": {ending.detail}" if ending.detail else "")
             ending = ending._replace(outcome=Outcome.DRY_RUN, detail=would)
@@ -97,10 +96,11 @@ class Settling:
         result = bare_result(violation, outcome, word, totals if it.found else (0, 0), self._clock.now_ms(), detail)
         self._outbox.write(Written(shard, result, None, violation.trace, it))
 
-    def expires_from_ms(self, shard: Shard) -> float:
-        """The oldest record time of what ends expired and is not delivered yet; infinite: there is none. Its bucket
-        stays, or a crash would leave nothing that could be said again."""
-        return min((parcel.oldest_ms for parcel in self._expiring.get(shard, ())), default=inf)
+    def ending_from_ms(self, shard: Shard) -> float:
+        """The oldest record time of what has ended and is not delivered yet; infinite: there is none. Its bucket stays,
+        or a crash would leave nothing that could be said again; but for what its topic will not take."""
+        ending = self._ending.get(shard, set()) - self._outbox.refused_for_good
+        return min((parcel.oldest_ms for parcel in ending), default=inf)
 
     def all_read(self, shard: Shard) -> bool:
         """Whether no send is known to be unread, or read and not yet counted by the desk."""
@@ -113,9 +113,9 @@ class Settling:
         if parcel is None or not pieces:
             return []
         self._desk.replaced(parcel, [piece for piece, _ in pieces])
-        if parcel in (expiring := self._expiring.get(written.shard, set())):
-            expiring.remove(parcel)
-            expiring.update(piece for piece, _ in pieces)
+        undelivered = self._ending.setdefault(written.shard, set())
+        undelivered.discard(parcel)
+        undelivered.update(piece for piece, _ in pieces)
         matched, settled = result.violation_tokens_matched, result.violation_tokens_settled
         found = []
         for piece, ending in reversed(pieces):  # only the last of them may say complete
@@ -130,7 +130,8 @@ class Settling:
         it, result = written.owner, written.result
         if it is None or written.parcel is None:
             return written
-        now, _ = it.totals(result.violation_id, self.all_read(written.shard))
+        unknown = it.missed or not it.counted
+        now = max(it.matched, result.violation_tokens_settled + unknown)
         matched = max(now, result.violation_tokens_matched)
         return written._replace(result=result._replace(violation_tokens_matched=matched))
 
@@ -144,7 +145,7 @@ class Settling:
         for watch in self.watchers:
             watch(written)
         if written.parcel is not None:
-            self._expiring.get(written.shard, set()).discard(written.parcel)
+            self._ending.get(written.shard, set()).discard(written.parcel)
             self._desk.settled(written.parcel)
             self._kick()
         else:

@@ -80,7 +80,7 @@ class Sorter:
         it.matched += len(send.tokens)
         where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id, it.severity)
         for violation in it.standing:
-            if self._had_left(violation, stored.timestamp_ms):
+            if self.had_left(violation, stored.timestamp_ms):
                 it.settled[violation.violation_id] = it.settled.get(violation.violation_id, 0) + len(send.tokens)
                 continue
             spans = self._unsettled(it, violation, len(send.tokens), marks)
@@ -131,7 +131,7 @@ class Sorter:
         spent = size(without(called(marks, name), spans))
         callable_ = send.head.revocable and not self._expired(violation, where)
         mine = known_elsewhere(spans, marks, name)[1] if callable_ else []
-        acting = [each for each in it.acting if not self._had_left(each, where[2])]
+        acting = [each for each in it.acting if not self.had_left(each, where[2])]
         theirs = [span for each in acting for span in still_open(places, marks, each.violation_id, each.tries_ms)]
         left = without(mine, theirs)
         if left != mine:
@@ -192,7 +192,7 @@ class Sorter:
             for piece in self._callable(it, violation, send, where, span):
                 it.packer.put(violation, CALL, send.head, piece, where, send.tokens, most)
 
-    def _had_left(self, violation: Violation, send_ms: int) -> bool:
+    def had_left(self, violation: Violation, send_ms: int) -> bool:
         """Whether it has left retention, and had when the send came: then nothing of that was ever open for it."""
         return violation.latest_ms < self.before_ms and violation.latest_ms + self.retention_ms < send_ms
 
@@ -242,7 +242,7 @@ class Sorter:
             self._unreadable(shard, it.message_id, stored, error)
         told = {mark.violation_id for mark in marks}
         for violation in it.standing:
-            if violation.violation_id not in told:
+            if violation.violation_id not in told and not self.had_left(violation, stored.timestamp_ms):
                 it.take(stored.offset, [(0, 0)])
                 it.packer.unread(violation, UNREADABLE, (it.shard, stored.offset, stored.timestamp_ms), head)
 

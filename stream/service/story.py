@@ -184,7 +184,7 @@ class Service:
             self.clock,
             retention_ms,
             self.restoring,
-            expires_from_ms=self.settling.expires_from_ms,
+            ending_from_ms=self.settling.ending_from_ms,
             ask_end=self.tail.ask_end,
             ask_brokers=self._ask_brokers,
             kick=self._kick.set,

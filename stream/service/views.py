@@ -51,7 +51,7 @@ class Views:
     def __init__(self, service: Service) -> None:
         self._service = service
         self.gauges = Gauges(service)
-        self._lookup = Lookup(service.wire, dry=service.dry)
+        self._lookup = Lookup(service.wire, dry=service.dry, had_left=service.desk.had_left)
         self._metrics = Metrics(self.gauges.figures)
         self._lately = Lately()
         self._elsewhere = Elsewhere(self._fellows, Neighbours(service.settings.http.token))

@@ -114,7 +114,7 @@ def path(required: bool = False) -> Kind:
             raise ValueError
         if "PRIVATE KEY" in line or line.lstrip().startswith("{"):
             raise ValueError("it must be a path in quotes, not what is in the file")
-        if required and not Path(line).absolute().name:
+        if required and Path(line).absolute().name in ("", ".."):
             raise ValueError("it must be a directory of its own, not the root of all")
         return Path(line) if line else None
 

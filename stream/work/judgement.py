@@ -26,6 +26,11 @@ class Event(NamedTuple):
     trace: Trace = ()
 
 
+def approved_at(approvals: tuple[int, ...], time_ms: int) -> bool:
+    """Whether a person's approval stood at that time."""
+    return sum(each <= time_ms for each in approvals) % 2 == 1
+
+
 class Violation(NamedTuple):
     """One violation as its events leave it."""
 
@@ -45,10 +50,6 @@ class Violation(NamedTuple):
     trace: Trace
     approvals: tuple[int, ...] = ()
     """Record times of the events that approved it and of those that ended that, in turn."""
-
-    def approved_at(self, time_ms: int) -> bool:
-        """Whether a person's approval stood at that time."""
-        return sum(each <= time_ms for each in self.approvals) % 2 == 1
 
     @property
     def stands(self) -> bool:

@@ -34,11 +34,11 @@ class _Lane:
         self.apps: dict[str, list[tuple[int, int, Parcel]]] = {}
         self.turns: deque[str] = deque()
 
-    def next(self, allowed: Allowed, passed_over: Allowed | None) -> Parcel | None:
+    def next(self, allowed: Allowed, passed_over: Allowed) -> Parcel | None:
         for _ in range(len(self.turns)):
             app = self.turns[0]
             self.turns.rotate(-1)
-            if allowed(app) and not (passed_over and self.apps[app][0][0] == LAST and passed_over(app)):
+            if allowed(app) and not (self.apps[app][0][0] == LAST and passed_over(app)):
                 return self._pop(app)
         return None
 
@@ -82,20 +82,11 @@ class Lanes:
     ) -> Parcel | None:
         """The next parcel to call, of ``least`` severity, among the apps that are ``allowed`` to, or None;
         ``urgently``: those that may call for what is CRITICAL, where these are more. What was put ``last`` by an app
-        that is ``paused`` has its turn only when nothing else has, in any lane: another may end the pause."""
-        tried: list[str] = []
+        that is ``paused`` has its turn only when the app has nothing else, in any lane: that may end the pause."""
 
         def passed_over(app: str) -> bool:
-            if is_paused := paused is not None and paused(app):
-                tried.append(app)
-            return is_paused
+            return paused is not None and paused(app) and self._has_other_than_last(app)
 
-        parcel = self._next(allowed, least, urgently, passed_over)
-        return self._next(allowed, least, urgently, None) if parcel is None and tried else parcel
-
-    def _next(
-        self, allowed: Allowed, least: Severity, urgently: Allowed | None, passed_over: Allowed | None
-    ) -> Parcel | None:
         critical = self._lanes[Severity.CRITICAL]
         for lane in self._in_turn(least):
             may = urgently if urgently and lane is critical else allowed
@@ -104,6 +95,10 @@ class Lanes:
                 self._account(lane)
                 return parcel
         return None
+
+    def _has_other_than_last(self, app: str) -> bool:
+        heaps = [lane.apps[app] for lane in self._lanes.values() if app in lane.apps]
+        return any(heap[0][0] != LAST for heap in heaps)
 
     def _in_turn(self, least: Severity) -> list[_Lane]:
         """Those with something waiting: first who is a whole call behind its share, each group by severity."""

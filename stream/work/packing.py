@@ -76,6 +76,10 @@ class Parcel:
     """Whether a call of its own has been made, not only of what it was cut from."""
     refused_at: int | None = None
     """How many calls of its app had been accepted when all of its tokens were first refused; None: they never were."""
+    put_off_at: int | None = None
+    """The same, when Push Kit first spoke of the app rather than of its tokens."""
+    put_off: int = 0
+    """How often it did."""
     started_at_ms: int = 0
     last_reply: LastReply | None = None
     """Of those that did not end it."""

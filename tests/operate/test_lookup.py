@@ -132,3 +132,10 @@ async def test_what_was_called_before_its_sends_left_is_told_from_what_was_never
     assert (found.sends, found.once, found.open) == (0, {"v1"}, set())
     await asked.close()
     world.close()
+
+
+def test_a_send_that_came_when_its_violation_had_left_leaves_nothing_open() -> None:
+    """As the desk counts it."""
+    found = Found({"v1": violation()})
+    count(found, StoredSend(0, 10, 1_000, b""), Send(HEAD, (b"t",)), [], lambda each, send_ms: True)
+    assert (found.settled, found.open) == ({"v1": 1}, set())

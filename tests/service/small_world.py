@@ -85,6 +85,8 @@ class Waiting(NamedTuple):
 class Mailbox:
     """Stands for outbox and letterbox: keeps what was written until the test delivers it."""
 
+    refused_for_good = frozenset[Parcel]()
+
     def __init__(self) -> None:
         self.written: deque[Written] = deque()
         self.letters: list[Letter] = []

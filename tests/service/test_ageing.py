@@ -10,9 +10,10 @@ from typing import cast
 import pytest
 
 from stream.model import Outcome, Status, Topic
-from stream.service import passes
+from stream.service import desk, docket, passes
 from stream.service.chores import DROP_MARGIN_MS, Chores
 from stream.state import shard as shard_room
+from stream.work.endings import unended
 from stream.work.guard import Limits
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
 from tests.service.test_chores import chores_of
@@ -315,3 +316,87 @@ def test_a_fresh_finding_does_not_wait_for_results_of_an_older_one(world: Aged, 
     assert world.said("v2") == [("REVOKED", None)]
     assert world.covered("m", "v1") == world.covered("m", "v2") == dict.fromkeys(world.places("m"), 1)
     other.close()
+
+
+def test_nothing_is_dropped_before_what_was_given_up_is_delivered(world: Aged) -> None:
+    """The same of any other end: where what is given up and what has left retention are one, nothing says expired."""
+    world.send("m", ["a"])
+    world.violate("m")
+    for topic in Topic:
+        world.read(topic)
+    world.tell()
+    while world.step():
+        pass
+    world.clock.ms += RETENTION_MS + 1
+    [parcel] = world._take_back(lambda parcel: True)
+    world.settling.end(parcel, unended(parcel, "given up: HTTP 500"))
+    world.clock.ms += BUCKET_MS + 2 * DROP_MARGIN_MS
+    for _ in range(3):
+        world.do_chores()
+    world.restart(keep=True)
+    world.until_quiet()
+    world.do_chores()
+    world.until_quiet()
+    assert world.said() == [("FAILED", "expired")], "after a crash it is said of what is still there"
+
+
+def test_a_withdrawal_is_said_once_though_its_message_was_forgotten_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WITHDRAWN waits for all of the past, not for a message that is in memory no more."""
+    monkeypatch.setattr(docket, "DONE_KEPT", 0)
+    world = Aged(tmp_path)
+    world.violate("m")
+    world.violate("m", status=Status.WITHDRAWN)
+    world.clock.ms += HOUR_MS
+    world.restart(keep=False)
+    world.recall_due, world.shard.recalled = False, True
+    world.clock.ms += 10 * MINUTE_MS
+    world.violate("m", status=Status.WITHDRAWN)
+    for topic in Topic:
+        world.read(topic)
+    world.tell()
+    world.read_all_past(Topic.RESULTS)
+    for _ in range(3):
+        world.read_past(Topic.VIOLATIONS, 1)
+        world.tell()
+        while world.move("revoked"):
+            pass
+    world.until_quiet()
+    assert world.said() == [("WITHDRAWN", None)]
+    world.close()
+
+
+@pytest.mark.parametrize("kept", [5_000, 0])
+def test_nothing_is_lost_where_a_withdrawn_message_was_forgotten_and_confirmed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Its campaign is being planned when more of the past is read: what waits for that must not end it."""
+    monkeypatch.setattr(docket, "DONE_KEPT", kept)
+    monkeypatch.setattr(passes, "CHUNK_SENDS", 4)
+    monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 2)
+    world = Aged(tmp_path)
+    world.largest = 1
+    world.violate("old")
+    world.clock.ms += HOUR_MS
+    for number in range(40):
+        world.send("m", [f"t{number}"])
+    world.restart(keep=False)
+    world.recall_due, world.shard.recalled = False, True
+    world.clock.ms += 10 * MINUTE_MS
+    world.violate("m", status=Status.WITHDRAWN)
+    for topic in Topic:
+        world.read(topic)
+    world.read_all_past(Topic.SENDS, Topic.RESULTS)
+    while world.move("revoked"):
+        pass
+    world.clock.ms += MINUTE_MS
+    world.violate("m")
+    world.read(Topic.VIOLATIONS)
+    world.tell()
+    for _ in range(3):
+        world.step()
+    world.read_all_past(Topic.VIOLATIONS)
+    world.until_quiet()
+    assert world.covered("m", "v1").keys() == world.places("m")
+    world.close()

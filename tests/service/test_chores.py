@@ -40,7 +40,7 @@ def chores_of(
         cast(Clock, world.clock),
         RETENTION_MS,
         Restoring(shards, {topic: topic.name for topic in Topic}, cast(Clock, world.clock)),
-        expires_from_ms=world.settling.expires_from_ms,
+        ending_from_ms=world.settling.ending_from_ms,
         ask_end=lambda place: None,
         ask_brokers=ask_brokers,
         kick=lambda: None,

@@ -154,3 +154,26 @@ async def test_a_moment_of_flow_control_cuts_the_call_that_leaves_and_none_of_th
     await office.turn(5.0)
     assert len(office.left) == 51
     assert sum(len(each.tokens) for _, each in office.left) == 50_000
+
+
+async def test_one_token_of_which_push_kit_speaks_as_of_its_app_stops_nobody(office: Office) -> None:
+    """A bad token harms no other: where others are accepted meanwhile it is not the app, whatever is said."""
+
+    def answer(each: Parcel) -> Reply:
+        if b"odd" not in each.tokens:
+            return REVOKED
+        if len(each.tokens) == 1:
+            return of_app("appinfoError", each)
+        listed = {"success": len(each.tokens) - 1, "failure": 1, "illegalTokens": {"appinfoError": ["odd"]}}
+        body = orjson.dumps({"code": "80100000", "msg": orjson.dumps(listed).decode()})
+        return sort_reply(200, body, None, None, each.tokens, 0.0)
+
+    office.answer = answer
+    office.put(some("odd", *(f"t{number}" for number in range(999))))
+    await office.turn(30.0, 0.25)
+    for number in range(5):
+        office.put(some(f"new{number}", time_ms=600 + number))
+        ended = len(office.ended)
+        await office.turn(1.0, 0.25)
+        assert len(office.ended) > ended
+        await office.turn(100.0, 0.5)

@@ -118,6 +118,21 @@ def test_a_result_that_waited_says_complete_no_more_where_a_send_came_meanwhile(
     world.close()
 
 
+def test_a_result_that_waited_goes_on_saying_complete_while_no_broker_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether more could be read is not known then; it would be the last word of its violation."""
+    world = SmallWorld(tmp_path)
+    world.send("m", ["a"])
+    world.violate("m")
+    until_planned(world)
+    world.answer(world.call(), "revoked")
+    [waited] = world.mailbox.written
+    monkeypatch.setattr(world.settling, "_behind", lambda: True)
+    assert world.settling.as_known_now(waited) == waited
+    world.close()
+
+
 def test_what_is_on_its_way_is_not_said_again_though_its_message_was_forgotten(tmp_path: Path) -> None:
     """WITHDRAWN once per withdrawal: also where its result still waits for Kafka when NOT_FOUND ends the message, and
     another finding brings it back."""

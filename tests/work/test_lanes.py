@@ -150,3 +150,19 @@ def test_ready_counts_this_severity(
     lanes, _ = filled(rows)
     expected = sum(row[0] is severity and row[1] not in stopped for row in rows)
     assert lanes.ready(severity, lambda app: app not in stopped) == expected
+
+
+def test_what_a_paused_app_has_tried_waits_for_nobody_but_the_rest_of_its_own() -> None:
+    """No app starves another: that others are always busy must not keep the only probe of a paused one."""
+    lanes = Lanes({})
+    tried = parcel([b"x"], "paused", finding=violation(time_ms=1))
+    lanes.put(tried, Severity.CRITICAL, last=True)
+    for _ in range(3):
+        lanes.put(parcel([b"y"], "busy", finding=violation(time_ms=2)), Severity.CRITICAL)
+    served = [lanes.next(lambda app: True, paused=lambda app: app == "paused") for _ in range(2)]
+    assert tried in served
+    fresh = parcel([b"z"], "paused", finding=violation(time_ms=3))
+    lanes.put(tried, Severity.CRITICAL, last=True)
+    lanes.put(fresh, Severity.LOW)
+    order = [lanes.next(lambda app: app == "paused", paused=lambda app: app == "paused") for _ in range(2)]
+    assert order == [fresh, tried], "another may end the pause"
