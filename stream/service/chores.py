@@ -120,7 +120,7 @@ class Chores:
         now_ms = self._clock.now_ms()
         self._calls.give_up(now_ms)
         self._desk.expire(now_ms)
-        for shard in [each for each in self._shards.values() if each not in self._dropping]:
+        for shard in set(self._shards.values()) - self._dropping:  # of one moment: they come and go in another thread
             expired = shard.expired_buckets(now_ms - self._retention_ms - DROP_MARGIN_MS)
             # The oldest first: what is in a later one may speak of what is in an earlier.
             if done := list(takewhile(partial(self._done_with, shard), expired)):

@@ -79,7 +79,7 @@ class Overview:
     async def _counted(self) -> Census:
         """Over a copy of the list of messages: the desk goes on meanwhile."""
         census, loop, settling = Census(), asyncio.get_running_loop(), self._service.settling
-        all_read = {number: settling.all_read(shard) for number, shard in self._service.arrivals.shards.items()}
+        all_read = {number: settling.all_read(shard) for number, shard in list(self._service.arrivals.shards.items())}
 
         def state_of(it: Condemned, violation: Violation) -> str:
             return self._state(it, violation, all_read.get(it.shard, False))

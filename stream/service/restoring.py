@@ -40,9 +40,13 @@ class Restoring:
         self._said_s: dict[Topic, float] = {}
         self._began_s: dict[Topic, float] = {}
 
+    def _now(self) -> list[Shard]:
+        """Those of one moment: they come and go in another thread."""
+        return list(self._shards.values())
+
     def look(self) -> None:
         """See how far it is, and say so now and then."""
-        now_s, shards = self._clock.monotonic_s(), list(self._shards.values())
+        now_s, shards = self._clock.monotonic_s(), self._now()
         for topic, progress in self._progress.items():
             progress.look({shard.number: shard.restoring(topic) for shard in shards}, now_s)
             if progress.remaining:
@@ -53,13 +57,13 @@ class Restoring:
     def of(self, topic: Topic) -> Restore:
         """How it is now."""
         progress = self._progress[topic]
-        remaining = sum(shard.restoring(topic) for shard in self._shards.values())
+        remaining = sum(shard.restoring(topic) for shard in self._now())
         left_s = remaining / progress.per_s if progress.per_s else None
         return Restore(remaining, progress.per_s, left_s if remaining else 0.0, self._read_back_to_ms(topic))
 
     def _read_back_to_ms(self, topic: Topic) -> int | None:
         """The time of the shard that is least far."""
-        left = [shard for shard in self._shards.values() if shard.restoring(topic)]
+        left = [shard for shard in self._now() if shard.restoring(topic)]
         times = [shard.read_back_ms.get(topic, EVERYTHING) for shard in left]
         return int(max(times)) if times and all(map(isfinite, times)) else None
 

@@ -52,7 +52,9 @@ def two_ports() -> list[str]:
 
 def shards(at: str) -> list[int]:
     """Those that an instance owns."""
-    return [each["partition"] for each in ask(at, "/api/status").body["shards"]]
+    reply = ask(at, "/api/status")
+    assert reply.status == 200, reply
+    return [each["partition"] for each in reply.body["shards"]]
 
 
 def test_whichever_instance_is_asked_the_owner_is_found_and_a_violation_by_its_id_alone(

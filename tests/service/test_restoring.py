@@ -74,3 +74,26 @@ def test_it_is_said_every_ten_seconds_and_at_the_end_how_long_it_took() -> None:
         goes_on | {"remaining": 5_000, "left_s": 10},
         {"event": "restored", "log_level": "info", "topic": "sent", "took_s": 20.0},
     ]
+
+
+def test_shards_that_come_while_it_is_asked_disturb_nobody() -> None:
+    """They come in another thread: /api/status answered 500 where one came just then."""
+    shards: dict[int, Any] = {}
+
+    class Coming:
+        """A shard; another comes whenever it is asked."""
+
+        read_back_ms: dict[Topic, float] = {}  # noqa: RUF012
+
+        def __init__(self) -> None:
+            self.number = len(shards)
+            shards[self.number] = self
+
+        def restoring(self, topic: Topic) -> int:
+            """One more comes."""
+            return Coming().number
+
+    Coming()
+    restoring = Restoring(shards, {topic: topic.name for topic in Topic}, cast(Any, _Clock()))
+    restoring.look()
+    assert restoring.of(Topic.SENDS).remaining > 0
