@@ -46,7 +46,7 @@ MOST_TOKENS: Final = 256_000
 nothing but this bounds it."""
 
 MOST_IN_ALL: Final = 512_000
-"""Tokens of all apps together, some 80 MB: in an outage of very many apps each more has a single call planned."""
+"""Tokens of all apps together, some 80 MB: in an outage of very many apps each more has a call planned in a lane."""
 
 FEW: Final = 128
 """With fewer parcels a lane runs low."""
@@ -193,7 +193,8 @@ class Calls:
             self.exposure.went(parcel, self._severities[parcel])
             self.exposure.came(parcel, severity)
             self._severities[parcel] = severity
-        self._retries.hasten(raised.__contains__, self._clock.monotonic_s())
+        if raised:
+            self._retries.hasten(raised.__contains__, self._clock.monotonic_s())
         self._retries.reorder()
         for parcel in self._lanes.remove(chosen):
             self._lanes.put(parcel, severity)
@@ -217,7 +218,9 @@ class Calls:
     def has_room(self, app: str, severity: Severity) -> bool:
         """Whether more should be planned for an app in a lane: it has not enough under way there."""
         crowd = self._crowd
-        return not crowd.crowded(app, severity) and (not crowd.heavy(app, severity) or self._allowed()(app))
+        if crowd.crowded(app, severity) or (crowd.heavy(app, severity) and not self._allowed()(app)):
+            return False
+        return not (crowd.enough(app, severity) and self.app(app).stands_still(self._clock.monotonic_s()))
 
     def largest_call(self, app: str) -> int:
         """Tokens in one call of an app."""

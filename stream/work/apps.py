@@ -133,6 +133,11 @@ class App:
             until_s = max(until_s, self.breaker.probe_at_s)
         return max(0.0, until_s - now_s, self.bucket.wait_s(now_s), self._pace.wait_s(now_s))
 
+    def stands_still(self, now_s: float) -> bool:
+        """Whether more than its limits in devices is in the way of its calls: for how long nobody knows."""
+        stopped = self.waits_for is not None or self.breaker.state is not State.CLOSED
+        return stopped or now_s < self.cooling_until_s
+
     def leaves(self, devices: int, now_s: float) -> None:
         """A call leaves; while paused it is the probe, and no other leaves before its answer or the next probe's
         time."""

@@ -1,8 +1,8 @@
 """How much of each app is planned and not ended, lane by lane: what is planned holds its tokens in memory. Pure.
 
 Promised: an app has room in a lane again when half of the bound has ended, not at each single end; a backlog of one
-severity takes no room from another; of apps that may not call now, however many there are, no more than so many tokens
-are planned in all, and a call of each. Not promised: that no more than the bound is planned; who plans asks first.
+severity takes no room from another; where many apps stand still each has no more than a call in each lane, once all
+together have enough. Not promised: that no more than the bound is planned; who plans asks first.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Crowd:
 
     def __init__(self, most_parcels: int, heavy_tokens: int, most_tokens: int, most_in_all: int) -> None:
         """``heavy_tokens``: enough for an app that may not call now, ``most_tokens``: for any; ``most_in_all``: tokens
-        of all apps beyond which one that may not call now has enough with a call."""
-        self._parcels, self._tokens = Bounds(most_parcels), Bounds(MAX_CALL_TOKENS, heavy_tokens, most_tokens)
+        of all apps beyond which one that stands still has enough with a call."""
+        self._parcels, self._tokens = Bounds(most_parcels), Bounds(heavy_tokens, most_tokens, MAX_CALL_TOKENS)
         self._in_all, self._most_in_all = 0, most_in_all
 
     def came(self, app: str, severity: Severity, tokens: int) -> None:
@@ -64,8 +64,12 @@ class Crowd:
 
     def crowded(self, app: str, severity: Severity) -> bool:
         """Whether there are enough parcels or tokens, whatever the app may do now."""
-        return self._parcels.reached((app, severity)) or self._tokens.reached((app, severity), 2)
+        return self._parcels.reached((app, severity)) or self._tokens.reached((app, severity), 1)
 
     def heavy(self, app: str, severity: Severity) -> bool:
         """Whether there are so many tokens that no more should be planned for an app that may not call now."""
-        return self._tokens.reached((app, severity), 0 if self._in_all >= self._most_in_all else 1)
+        return self._tokens.reached((app, severity))
+
+    def enough(self, app: str, severity: Severity) -> bool:
+        """Whether there are so many of all apps that one that stands still needs no more than it has here."""
+        return self._in_all >= self._most_in_all and self._tokens.reached((app, severity), 2)

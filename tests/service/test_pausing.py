@@ -10,6 +10,7 @@ import pytest
 
 from stream.model import Outcome, Severity
 from stream.pushkit.reply import Reply, Verdict, sort_reply
+from stream.work.crowd import Crowd
 from stream.work.lanes import Lanes
 from stream.work.packing import CALL, Packer, Parcel
 from tests.service.test_calls import BUSY, REVOKED, SETTINGS, Office, TurnedClock, by_token, clock, close, office, some
@@ -177,3 +178,17 @@ async def test_one_token_of_which_push_kit_speaks_as_of_its_app_stops_nobody(off
         await office.turn(1.0, 0.25)
         assert len(office.ended) > ended
         await office.turn(100.0, 0.5)
+
+
+async def test_in_an_outage_of_very_many_apps_one_that_waits_for_its_own_limit_alone_is_planned_on(
+    office: Office,
+) -> None:
+    """Memory is bounded where apps stand still, and not at the cost of one that only keeps its rate."""
+    office.calls._crowd = Crowd(1_000, 64_000, 256_000, 2_000)
+    for app in ("still", "well"):
+        office.calls.app(app)
+        office.put(*(some(*(f"{app}{at}-{number}" for number in range(1_000)), app=app) for at in range(2)))
+    office.calls.app("still").pause("no right", office.clock.s)
+    office.calls.app("well").bucket.set_rate(1_000.0, office.clock.s)
+    assert not office.calls.has_room("still", Severity.MEDIUM)
+    assert office.calls.has_room("well", Severity.MEDIUM)
