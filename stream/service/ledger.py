@@ -47,11 +47,11 @@ def called(result: RevokeResult) -> bool:
 
 def _said(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, dry: bool) -> Iterator[Put]:
     """A result without places; HELD is remembered by its message too, so that all others are asked at no cost."""
-    yield shard.head(b"D", stamp.timestamp_ms) + digest + result.result_id.encode(), result.outcome.value.encode()
+    yield _word(shard, stamp, digest, result.result_id), result.outcome.value.encode()
     if _is_held(result, dry):
         shard.perhaps_held.add(digest)
         yield shard.head(b"H", stamp.timestamp_ms) + digest, b""
-        yield shard.head(b"D", stamp.timestamp_ms) + digest + ever_held_id(result, dry).encode(), b"held"
+        yield _word(shard, stamp, digest, ever_held_id(result, dry)), b"held"
         yield _found(shard, result, stamp, digest, dry)
 
 
@@ -63,7 +63,11 @@ def _is_held(result: RevokeResult, dry: bool) -> bool:
 
 def _found(shard: Shard, result: RevokeResult, stamp: keys.Stamp, digest: bytes, dry: bool) -> Put:
     """Its message had sends: NOT_FOUND is never to be said of it, though they leave, and these marks with them."""
-    return shard.head(b"D", stamp.timestamp_ms) + digest + not_found_id(result, dry).encode(), FOUND
+    return _word(shard, stamp, digest, not_found_id(result, dry)), FOUND
+
+
+def _word(shard: Shard, stamp: keys.Stamp, digest: bytes, result_id: str) -> bytes:
+    return shard.head(b"D", stamp.timestamp_ms) + digest + result_id.encode()
 
 
 def counts(outcome: Outcome, dry: bool) -> bool:

@@ -57,24 +57,25 @@ class Replies:
         if reply.verdict is not Verdict.REVOKED:
             reason = reply.detail or reply.code or f"HTTP {reply.http_status}"
             parcel.last_reply = LastReply(reason, reply.http_status, reply.code, reply.push_request_id)
-        if reply.verdict in _EXAMINED and app.examined():
-            log.info("app_goes_on", client_id=app.client_id)
+        if reply.verdict in _EXAMINED:
+            self._goes_on(app, app.examined())
         self._by_verdict[reply.verdict](parcel, app, reply)
 
     def _revoked(self, parcel: Parcel, app: App, reply: Reply) -> None:
-        self._accepted(app)
+        self._goes_on(app, app.accepted())
         self._calls.finish(parcel, _ending(Outcome.REVOKED, len(parcel.tokens), (), reply))
 
     def _partial(self, parcel: Parcel, app: App, reply: Reply) -> None:
-        self._accepted(app)
+        self._goes_on(app, app.accepted())
         rejected = _rejected(parcel, reply)
         self._calls.known_bad(parcel, rejected)
         self._calls.finish(
             parcel, _ending(Outcome.PARTIALLY_REVOKED, len(parcel.tokens) - len(rejected), rejected, reply)
         )
 
-    def _accepted(self, app: App) -> None:
-        if app.accepted():
+    @staticmethod
+    def _goes_on(app: App, paused_no_more: bool) -> None:
+        if paused_no_more:
             log.info("app_goes_on", client_id=app.client_id)
 
     def _refused(self, parcel: Parcel, app: App, reply: Reply) -> None:

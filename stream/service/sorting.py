@@ -53,6 +53,7 @@ class Sorter:
         self.before_ms = 0
         """Sends older than this have left retention."""
         self.retention_ms = 0
+        """How long that is; set beside it."""
 
     def read(self, stored: StoredSend) -> Send | BadRecord:
         """The send, or what is wrong with it. Raises RegistryDown."""
@@ -234,7 +235,7 @@ class Sorter:
         """A send that cannot be read: dead-lettered once, and each violation told so once."""
         head = self._head_perhaps(stored)
         if head is not None and head.message_id != it.message_id:
-            return  # as above
+            return  # another message with the same digest
         it.found = True
         if stored.offset in it.under_way:
             return

@@ -43,6 +43,15 @@ class Aged(SmallWorld):
             self.until_quiet()
         assert not self.shard.expired_buckets(self.clock.ms - RETENTION_MS - DROP_MARGIN_MS)
 
+    def crash_after_chores(self) -> None:
+        """Kafka takes no result meanwhile; then a new start, to the end."""
+        for _ in range(3):
+            self.do_chores()
+        self.restart(keep=True)
+        self.until_quiet()
+        self.do_chores()
+        self.until_quiet()
+
     def read_all_past(self, *topics: Topic) -> None:
         """Of these topics."""
         for topic in topics:
@@ -97,12 +106,7 @@ def test_nothing_is_dropped_before_the_store_has_been_gone_through(world: Aged) 
 def test_nothing_is_dropped_before_its_end_is_delivered(world: Aged) -> None:
     """... nor while that result waits for its brokers: a crash would leave nothing to say it again."""
     stop_app_with_work(world)
-    for _ in range(3):
-        world.do_chores()
-    world.restart(keep=True)
-    world.until_quiet()
-    world.do_chores()
-    world.until_quiet()
+    world.crash_after_chores()
     assert world.said() == [("FAILED", "expired")]
     world.do_chores()
     assert not world.shard.expired_buckets(world.clock.ms - RETENTION_MS - DROP_MARGIN_MS)
@@ -331,12 +335,7 @@ def test_nothing_is_dropped_before_what_was_given_up_is_delivered(world: Aged) -
     [parcel] = world._take_back(lambda parcel: True)
     world.settling.end(parcel, unended(parcel, "given up: HTTP 500"))
     world.clock.ms += BUCKET_MS + 2 * DROP_MARGIN_MS
-    for _ in range(3):
-        world.do_chores()
-    world.restart(keep=True)
-    world.until_quiet()
-    world.do_chores()
-    world.until_quiet()
+    world.crash_after_chores()
     assert world.said() == [("FAILED", "expired")], "after a crash it is said of what is still there"
 
 

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError
 from stream.model import MAX_TOKEN_BYTES, Outcome, Position, Status, Topic
 from stream.service import passes
 from stream.service.letterbox import Letter
+from stream.service.outbox import Written
 from stream.state import keys
 from stream.state.shard import Shard
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
@@ -100,14 +101,20 @@ def test_a_repeat_after_the_first_finding_has_left_retention_is_not_said_to_be_n
     world.close()
 
 
-def test_a_result_that_waited_says_complete_no_more_where_a_send_came_meanwhile(tmp_path: Path) -> None:
-    """Totals: equal means complete as known now, when it is written at last, not when it was made."""
-    world = SmallWorld(tmp_path)
+def revoked_and_waiting(world: SmallWorld) -> Written:
+    """A message of one send, revoked; its result has not left."""
     world.send("m", ["a"])
     world.violate("m")
     until_planned(world)
     world.answer(world.call(), "revoked")
     [waited] = world.mailbox.written
+    return waited
+
+
+def test_a_result_that_waited_says_complete_no_more_where_a_send_came_meanwhile(tmp_path: Path) -> None:
+    """Totals: equal means complete as known now, when it is written at last, not when it was made."""
+    world = SmallWorld(tmp_path)
+    waited = revoked_and_waiting(world)
     assert (waited.result.violation_tokens_matched, waited.result.violation_tokens_settled) == (1, 1)
     assert world.settling.as_known_now(waited) == waited
     world.send("m", ["b", "c"])
@@ -123,11 +130,7 @@ def test_a_result_that_waited_goes_on_saying_complete_while_no_broker_answers(
 ) -> None:
     """Whether more could be read is not known then; it would be the last word of its violation."""
     world = SmallWorld(tmp_path)
-    world.send("m", ["a"])
-    world.violate("m")
-    until_planned(world)
-    world.answer(world.call(), "revoked")
-    [waited] = world.mailbox.written
+    waited = revoked_and_waiting(world)
     monkeypatch.setattr(world.settling, "_behind", lambda: True)
     assert world.settling.as_known_now(waited) == waited
     world.close()

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from stream.bench.figures import Figure, Rounds, at_least, at_most
+from stream.bench.figures import Figure, Rounds, at_least
 from stream.bench.gateway import Call
 from stream.bench.points.covered import left
-from stream.bench.points.rate import busiest
+from stream.bench.points.rate import TOKENS, enter_busiest
 from stream.bench.points.stage import Sizes, Stage, until
 from stream.bench.progress import say
 from stream.bench.service import Service
@@ -23,7 +23,6 @@ from stream.bench.town import Town, Wish
 from stream.model import Severity
 
 PER_S: Final = 6_000
-TOKENS: Final = 50
 _SHARDS: Final = 6
 _SPARE_S: Final = 30
 """So much more is there to do than the rate allows while it is watched: no shard runs dry."""
@@ -63,7 +62,7 @@ def measure(town: Town, sizes: Sizes) -> Iterator[Figure]:
         time.sleep(sizes.shared_s)
         times = Times(begun, joins, joined, dies, inherited, time.time_ns())
         _enter(found, place.gateway.calls(), times)
-        _enter_busiest(found, "together as they left", left(place))
+        enter_busiest(found, "together as they left", left(place), PER_S)
     yield from found.figures()
 
 
@@ -104,13 +103,7 @@ def _enter(found: Rounds, calls: Sequence[Call], times: Times) -> None:
     found.add("… of the rate used meanwhile", "%", used(times.joins, times.joined))
     found.add("the killed one's shards are the others' after", "s", (times.inherited - times.dies) / 1e9)
     found.add("… of the rate used meanwhile; its part is a third", "%", used(times.dies, times.inherited))
-    _enter_busiest(found, "together as they came", calls)
-
-
-def _enter_busiest(found: Rounds, seen: str, calls: Sequence[Call]) -> None:
-    """As they left, without those of the killed one whose results died with it."""
-    what, most = f"{seen}: the most in any second, less one call, of the rate", 100 * (busiest(calls) - TOKENS) / PER_S
-    say(f"(2) {seen}: {found.add(what, '%', most, at_most(105)):.1f} % in the busiest second")
+    enter_busiest(found, "together as they came", calls, PER_S)
 
 
 def _used_of(calls: Sequence[Call]) -> Callable[[int, int], float]:

@@ -41,14 +41,15 @@ def measure(town: Town, sizes: Sizes) -> Iterator[Figure]:
     took_s = (calls[-1].wall_ns - calls[0].wall_ns) / 1e9
     kept = found.add(f"of {PER_S:,} devices/s used", "%", 100 * (messages - 1) * TOKENS / took_s / PER_S, at_least(95))
     say(f"(2) {kept:.1f} % of the rate used")
-    _enter_busiest(found, "as they left", gone)
-    _enter_busiest(found, "as they came", calls)
+    enter_busiest(found, "as they left", gone, PER_S)
+    enter_busiest(found, "as they came", calls, PER_S)
     yield from found.figures()
 
 
-def _enter_busiest(found: Rounds, seen: str, calls: Sequence[Call]) -> None:
-    """As they came there is in it what two processes of one machine push together."""
-    what, most = f"{seen}: the most in any second, less one call, of the rate", 100 * (busiest(calls) - TOKENS) / PER_S
+def enter_busiest(found: Rounds, seen: str, calls: Sequence[Call], per_s: int) -> None:
+    """Of calls of ``TOKENS``. As they came there is in it what processes of one machine push together; as they left,
+    nothing of one that was killed whose results died with it."""
+    what, most = f"{seen}: the most in any second, less one call, of the rate", 100 * (busiest(calls) - TOKENS) / per_s
     say(f"(2) {seen}: {found.add(what, '%', most, at_most(105)):.1f} % in the busiest second")
 
 
