@@ -78,7 +78,7 @@ def producer(settings: Settings, role: str = "results") -> Properties:
         **_everywhere(settings, role),
         "enable.idempotence": True,
         "acks": "all",
-        "linger.ms": 2,
+        "linger.ms": 10,
         "compression.type": "lz4",
         "message.max.bytes": _LARGEST_RECORD_BYTES,
         # Bounds memory where the broker is away; a full queue makes the writer wait, nothing is dropped.

@@ -131,6 +131,12 @@ class Standing:
         self._consumer.pause([at])
         self._consumer.seek(at)
 
+    def rest(self, place: Place, offset: int, wait_s: float) -> None:
+        """Read no more of this partition for so long, then go on from ``offset``, where it has come to: nothing is in
+        its way, it is only not urgent."""
+        self._since[place] = (time.monotonic() + wait_s, offset)
+        self._consumer.pause([TopicPartition(self._names[place[0]], place[1], offset)])
+
     def resume_due(self) -> None:
         """Let those go on whose time has come; they are remembered until a run of theirs was taken."""
         if not self._since:
@@ -195,8 +201,9 @@ def fetch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
 class Lag:
     """What lies behind the records taken, as the last fetches told; the broker is not asked.
 
-    ``look`` belongs to the thread that polls: from any other, confluent-kafka 2.16 waits inside get_watermark_offsets
-    for that thread's consume, and keeps the GIL while it waits, so neither ever ends. ``unread`` is for all threads.
+    ``look`` and ``is_none`` belong to the thread that polls: from any other, confluent-kafka 2.16 waits inside
+    get_watermark_offsets for that thread's consume, and keeps the GIL while it waits, so neither ever ends. ``unread``
+    is for all threads.
     """
 
     def __init__(self, consumer: Consumer, names: Mapping[Topic, str]) -> None:
@@ -212,6 +219,11 @@ class Lag:
             self._due_s = now_s + LOOK_EVERY_S
             ends = {place: self._end(place) for place in positions}
             self.unread = {place: max(0, end - positions[place]) for place, end in ends.items() if end is not None}
+
+    def is_none(self, place: Place, position: int) -> bool:
+        """Whether nothing lay behind that position when records were fetched last."""
+        end = self._end(place)
+        return end is not None and position >= end
 
     def _end(self, place: Place) -> int | None:
         at = TopicPartition(self._names[place[0]], place[1])

@@ -21,6 +21,9 @@ from stream.kafka.reading import WAITS, Appetite, Lag, Place, Standing, Take, fe
 from stream.model import Fenced, Topic
 
 WAIT_S: Final = 0.1
+RESULTS_REST_S: Final = 0.5
+"""Nearly all results that come are our own, and marked before: fetching each as it comes would cost the broker as much
+as writing it. So they rest when all that was there has been read."""
 
 log = structlog.get_logger(__name__)
 
@@ -167,6 +170,8 @@ class Tail:
         else:
             self._at[place] = end
             self._standing.went_on(place)
+            if place[0] is Topic.RESULTS and self._lag.is_none(place, end):
+                self._standing.rest(place, end, RESULTS_REST_S)
             if place in self._awaited:
                 self._arrived(place)
 

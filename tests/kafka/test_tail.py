@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from confluent_kafka import Message, Producer
 
@@ -200,3 +201,66 @@ def test_a_shard_that_stood_still_when_it_left_is_read_when_it_is_back() -> None
         wait_until(lambda: taken == [2, 3, 4])
         tail.stop()
         assert failed == []
+
+
+RESULTS = (Topic.RESULTS, 0)
+
+
+def results_tail(broker: MockKafka, take: Take, failed: list[Exception]) -> Tail:
+    """The reader of a partition of results; not started."""
+    settings = default_settings(kafka={"bootstrap_servers": broker.bootstrap_servers})
+    return Tail(
+        properties.sends(settings),
+        NAMES,
+        take,
+        FullSpeed(),
+        lambda *_: 0,
+        lambda *_: None,
+        lambda *_: None,
+        failed.append,
+    )
+
+
+def test_results_that_keep_coming_are_read_now_and_then_and_none_is_missed() -> None:
+    """They are our own, marked before they are read: fetching each as it comes would cost as much as writing it."""
+    taken, times_s, failed = list[int](), list[float](), list[Exception]()
+
+    def take(topic: Topic, partition: int, messages: list[Message], start: int, end: int) -> None:
+        taken.extend(range(start, end))
+        times_s.append(time.monotonic())
+
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "linger.ms": 0})
+        tail = results_tail(broker, take, failed)
+        tail.thread.start()
+        tail.add({RESULTS: 0})
+        for number in range(200):
+            producer.produce("results", str(number))
+            producer.flush()
+            time.sleep(0.01)
+        wait_until(lambda: len(taken) == 200 or bool(failed))
+        tail.stop()
+    assert failed == []
+    assert taken == list(range(200)), "each once, in order"
+    rests = sum(later_s - sooner_s > 0.3 for sooner_s, later_s in pairwise(times_s))
+    assert rests >= 2, "in two seconds of writing"
+
+
+def test_results_that_rest_when_their_shard_leaves_are_read_when_it_is_back() -> None:
+    """The client remembers over all that a partition was paused; who has it next would wait for ever."""
+    taken, failed = list[int](), list[Exception]()
+    with MockKafka({"sends": 1, "results": 1}) as broker:
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        producer.produce("results", "0")
+        producer.flush()
+        tail = results_tail(broker, lambda t, p, messages, start, end: taken.extend(range(start, end)), failed)
+        tail.thread.start()
+        tail.add({RESULTS: 0})
+        wait_until(lambda: RESULTS in tail._standing)
+        tail.remove([RESULTS])
+        tail.add({RESULTS: 1})
+        producer.produce("results", "1")
+        producer.flush()
+        wait_until(lambda: taken == [0, 1] or bool(failed))
+        tail.stop()
+    assert failed == []
