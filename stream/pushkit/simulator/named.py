@@ -7,7 +7,7 @@ with the tokens, all of one length, in ASCII without escapes. Not promised: spee
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,7 @@ def _looked_at(data: bytes, body_at: int) -> tuple[dict[str, object], Named] | N
     if rows is None or fields is None or fields.get("token") != []:
         return None
     listed = memoryview(data)[begin - 1 : -1]
-    distinct = len(rows) if _all_differ(rows) else len(set(_loaded(listed)))
+    distinct = len(rows) if _ends_differ(rows) or _all_differ(rows) else len(set(_loaded(listed)))
     return fields, Named(listed, len(rows), distinct, None)
 
 
@@ -108,13 +108,28 @@ def _are_strings(rows: _Bytes) -> bool:
     )
 
 
+def _ends_differ(rows: _Bytes) -> bool:
+    """The same as ``_all_differ`` by the first two words of each token and its last, at a third of the price."""
+    count, stride = rows.shape
+    last = stride - 2 - _WORD_BYTES
+    if last < 1:
+        return False
+    sums = np.zeros(count, np.uint64)
+    for start, weight in zip((1, min(1 + _WORD_BYTES, last), last), _WEIGHTS[:3], strict=True):
+        sums += np.ndarray(count, np.uint64, rows, start, stride) * weight
+    return _none_twice(sums)
+
+
 def _all_differ(rows: _Bytes) -> bool:
     """Whether no two tokens have the same sum, and so none are equal; if two have, they may still differ."""
     count, chars = len(rows), rows.shape[1] - 3
     words = -(-chars // _WORD_BYTES)
     padded = np.zeros((count, words * _WORD_BYTES), np.int8)
     padded[:, :chars] = rows[:, 1:-2]
-    sums = padded.view(np.uint64) @ _WEIGHTS[:words]
+    return _none_twice(padded.view(np.uint64) @ _WEIGHTS[:words])
+
+
+def _none_twice(sums: npt.NDArray[Any]) -> bool:
     sums.sort()
     return not np.count_nonzero(sums[1:] == sums[:-1])
 
