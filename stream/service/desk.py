@@ -33,12 +33,10 @@ from stream.work.packing import CALL, Parcel
 PARCELS_A_MESSAGE: Final = 96
 """A campaign plans no further ahead of its calls than this: half as many again as may be in flight. A thousand sends of
 one token take half a megabyte until they are settled."""
-MET_AT_ONCE: Final = 8
-MET_BETWEEN: Final = 2
-"""So many while there is something to plan."""
+MET_AT_ONCE: Final = 2
 MEET_EVERY_S: Final = 0.01
-"""Looking whose a message is costs a tenth of a call: while a million of them wait, two parts in a hundred of the
-loop's time, and more only where the loop has nothing to plan."""
+"""Looking whose a message is costs a seventh of a call: while a million of them wait, two parts in a hundred of the
+loop's time, whether there is something to plan or the lanes are full."""
 
 LOOK_AGAIN_S: Final = 0.1
 
@@ -304,21 +302,21 @@ class Desk:
         """Plan a little, in turn (``Plans.next``). False: nothing to do, or the lanes are full for it."""
         found = self._plans.next(self._ways)
         if found is None:
-            return self._meet_strangers(now_s, MET_AT_ONCE)
+            return self._meet_strangers(now_s)
         if isinstance(found, Remembered):
             self._recall(found, now_s)
         else:
             self._plan(found)
         if now_s >= self._meet_again_s and self._plans.strangers > MET_AT_ONCE:  # else their turn comes soon enough
-            self._meet_strangers(now_s, MET_BETWEEN)
+            self._meet_strangers(now_s)
         return True
 
-    def _meet_strangers(self, now_s: float, most: int) -> bool:
+    def _meet_strangers(self, now_s: float) -> bool:
         """Whose is what came last? Its app's turn may be near, though very many wait whose app nobody knows."""
         if now_s < self._meet_again_s:
             return False
         self._meet_again_s = now_s + MEET_EVERY_S
-        met = list(islice(iter(self._plans.stranger, None), most))
+        met = list(islice(iter(self._plans.stranger, None), MET_AT_ONCE))
         for it in met:
             if (shard := self.shards.get(it.shard)) is not None:
                 self._passes.learn_app(it, shard)
