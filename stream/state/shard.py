@@ -93,6 +93,8 @@ class Shard:
         self._ranges = {topic: self._stored_ranges(topic) for topic in Topic}
         self._buckets = sorted({bucket for kind in keys.DATA_KINDS for bucket in store.buckets(kind, number)})
         self._batches, self._indexed = self._stored_index()
+        self._with_runs = set(store.buckets(b"I", number))
+        """Buckets that have runs of the index; in others no lookup needs to search for any."""
         self.stored = Scans(number, store, bucket_ms, lambda: self._buckets)
         self._dropping: Dropping | None = None
         self._tail = Tail()
@@ -172,6 +174,7 @@ class Shard:
             self._ranges = {topic: Ranges() for topic in Topic}
             self._indexed = Ranges()
             self._tail = Tail()
+            self._with_runs = set()
             self._buckets = []
             self.perhaps_held.clear()
 
@@ -261,6 +264,7 @@ class Shard:
         key = keys.of_topic(b"X", self.number, Topic.SENDS)
         self._store.write([*puts, (key, _RUN.pack(run) + indexed.encode())])
         self._indexed = indexed
+        self._with_runs.update(part.bucket for part in parts)
         self._batches = max(self._batches, run + 1)
         self._tail.cut(len(parts))
 
@@ -298,7 +302,7 @@ class Shard:
         bucket, skip = walk.todo[0], walk.skip
         start = keys.block(self.number, bucket, digest[0], walk.run)
         with self._lock:  # runs, tail and the number of the last batch must be of one moment
-            runs = self._store.scan_from(start[: keys.PREFIX_BYTES], start)
+            runs = self._store.scan_from(start[: keys.PREFIX_BYTES], start) if bucket in self._with_runs else ()
             tail, batch = self._tail.find(bucket, digest), self._batches
             size = len(tail)  # others may add to it
         for key, block in runs:
@@ -373,6 +377,7 @@ class Shard:
                 digests |= dropping.keep_rest()
                 self._store.drop_bucket(self.number, bucket)
                 self._tail.drop(bucket)
+                self._with_runs.discard(bucket)
                 self._buckets = [each for each in self._buckets if each != bucket]
         finally:
             self._dropping = None
