@@ -134,3 +134,17 @@ def test_no_token_is_printed() -> None:
     """No push token in any repr."""
     assert "secret" not in repr(named.named(["secret"]))
     assert len(NOBODY) == 0
+
+
+def test_a_list_that_was_seen_before_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages to the same people are revoked by the same lists; what is remembered of them is bounded."""
+    monkeypatch.setattr(named, "_MOST_KNOWN", 3)
+    for number in range(10):
+        read(compact(7, [f"other-{number}"]), 0)
+        assert len(named._KNOWN) <= 3
+    tokens = ["a", "b", "a"]
+    read(compact(7, tokens), 0)
+    monkeypatch.setattr(named, "_rows", lambda *_: pytest.fail("looked at"))
+    fields, again = read(compact(8, tokens), 0)
+    assert again is not None
+    assert (fields, len(again), again.distinct, again.strings()) == ({"notifyId": 8, "token": []}, 3, 2, tokens)

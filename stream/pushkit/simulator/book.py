@@ -13,15 +13,12 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import orjson
-import xxhash
 
 from stream.pushkit.simulator.named import Named
 from stream.pushkit.simulator.rates import Peak
 
 RING_CALLS: Final = 200_000
 """Calls that the timeline remembers."""
-
-_LONG_BYTES: Final = 4_096
 
 
 class Moment(NamedTuple):
@@ -78,7 +75,7 @@ class Ledger:
         slots = self._apps.setdefault(client_id, {})
         known, mark = slots.get(notify_id), Mark(at_ms, at_ms, 1)
         if known is None:
-            slots[notify_id] = _Packed(self._kept_once(tokens.json), mark)
+            slots[notify_id] = _Packed(self._kept_once(tokens), mark)
             return 0
         if isinstance(known, _Packed):
             known = slots[notify_id] = known.unpacked()
@@ -103,14 +100,9 @@ class Ledger:
         self._apps.clear()
         self._lists.clear()
 
-    def _kept_once(self, tokens_json: bytes | memoryview) -> bytes | memoryview:
-        """Messages to the same people are revoked by the same lists: a long one takes its memory once for all slots.
-
-        Lists count as the same by 128 bits of them.
-        """
-        if len(tokens_json) < _LONG_BYTES:
-            return tokens_json
-        return self._lists.setdefault(xxhash.xxh3_128_digest(tokens_json), tokens_json)
+    def _kept_once(self, tokens: Named) -> bytes | memoryview:
+        """Messages to the same people are revoked by the same lists: a long one takes its memory once for all slots."""
+        return self._lists.setdefault(tokens.digest, tokens.json) if tokens.digest else tokens.json
 
 
 def _marked_again(known: dict[str, Mark], fresh: dict[str, Mark]) -> int:

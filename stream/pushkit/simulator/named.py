@@ -12,11 +12,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import orjson
+import xxhash
 
 _Bytes = npt.NDArray[np.int8]
 
 _WORTH_A_LOOK_BYTES: Final = 12_288
 """Of a body; below, reading is as quick."""
+_LONG_BYTES: Final = 4_096
 _WORD_BYTES: Final = 8
 _LONGEST_BYTES: Final = 1_024
 _QUOTE, _FIRST_PRINTABLE = b'" '
@@ -25,14 +27,24 @@ _END: Final = b"]}"
 _WEIGHTS: Final = np.cumprod(np.full(_LONGEST_BYTES // _WORD_BYTES, 0x9E3779B97F4A7C15, np.uint64))
 
 
+_KNOWN: Final[dict[bytes, tuple[int, int]]] = {}
+"""How many tokens a list has, and how many different ones, by its digest: messages to the same people are revoked by
+the same lists, and need not be looked at again."""
+_MOST_KNOWN: Final = 10_000
+
+
 class Named:
     """A list of non-empty strings, repeats kept. It may not have been read yet; its length is known all the same."""
 
-    __slots__ = ("json", "distinct", "_count", "_strings")
+    __slots__ = ("json", "digest", "distinct", "_count", "_strings")
 
-    def __init__(self, json: bytes | memoryview, count: int, distinct: int, strings: Sequence[str] | None) -> None:
+    def __init__(
+        self, json: bytes | memoryview, count: int, distinct: int, strings: Sequence[str] | None, digest: bytes = b""
+    ) -> None:
         self.json = json
         """The list as a JSON array."""
+        self.digest = digest
+        """What no other list has, by 128 bits of it; of a short one nothing."""
         self.distinct = distinct
         """How many different ones."""
         self._count, self._strings = count, strings
@@ -53,7 +65,9 @@ class Named:
 
 def named(strings: Sequence[str]) -> Named:
     """What was read already."""
-    return Named(orjson.dumps(strings), len(strings), len(set(strings)), strings)
+    json = orjson.dumps(strings)
+    digest = xxhash.xxh3_128_digest(json) if len(json) >= _LONG_BYTES else b""
+    return Named(json, len(strings), len(set(strings)), strings, digest)
 
 
 NOBODY: Final = named(())
@@ -75,14 +89,26 @@ def read(data: bytes, body_at: int) -> tuple[dict[str, object] | None, Named | N
 def _looked_at(data: bytes, body_at: int) -> tuple[dict[str, object], Named] | None:
     """The object and its tokens, none of them made a string; None: the body must be read."""
     begin = data.find(b"[", body_at) + 1
-    rows = _rows(data, begin)
     # The only "[" so far is open: if "]}" makes an object of this, the list stands in it by the name of "token".
-    fields = None if rows is None else _object(data[body_at:begin] + _END)
-    if rows is None or fields is None or fields.get("token") != []:
+    fields = _object(data[body_at:begin] + _END) if begin and data.endswith(_END) else None
+    if fields is None or fields.get("token") != []:
         return None
     listed = memoryview(data)[begin - 1 : -1]
-    distinct = len(rows) if _ends_differ(rows) or _all_differ(rows) else len(set(_loaded(listed)))
-    return fields, Named(listed, len(rows), distinct, None)
+    digest = xxhash.xxh3_128_digest(listed)
+    counts = _KNOWN.get(digest) or _counted(data, begin, listed)
+    if counts is None:
+        return None
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    _KNOWN[digest] = counts
+    return fields, Named(listed, *counts, None, digest)
+
+
+def _counted(data: bytes, begin: int, listed: memoryview) -> tuple[int, int] | None:
+    """How many tokens, and how many different ones; None where their form is not the one that is known."""
+    if (rows := _rows(data, begin)) is None:
+        return None
+    return len(rows), len(rows) if _ends_differ(rows) or _all_differ(rows) else len(set(_loaded(listed)))
 
 
 def _rows(data: bytes, begin: int) -> _Bytes | None:
