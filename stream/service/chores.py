@@ -96,8 +96,8 @@ class Chores:
         self._see_disagreement()
         self._restoring.look()
         self._desk.missing(self._clock.monotonic_s(), self._can_tell)
-        self._desk.unpark()
-        if self._desk.has_plans:  # unparked just now, or remembered by the store: nobody else would say so
+        self._desk.planning.unpark()
+        if self._desk.planning.plans.any:  # unparked just now, or remembered by the store: nobody else would say so
             self._kick()
 
     def _can_tell(self, shard: Shard, arrived_s: float) -> bool:

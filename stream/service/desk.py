@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
 from stream.service.absent import Absent
 from stream.service.docket import Docket
-from stream.service.evidence import by_message, events_of, news, stored_events
+from stream.service.evidence import by_message, events_of, may_act, news, stored_events
 from stream.service.guarding import Guarding
 from stream.service.passes import Passes
-from stream.service.plans import Plans, Remembered
+from stream.service.planning import Planning, ToDesk
+from stream.service.plans import Remembered
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
 from stream.state.shard import EVERYTHING, Shard, StoredSend
@@ -29,16 +29,6 @@ from stream.work.condemned import Condemned
 from stream.work.endings import EXPIRED, unended
 from stream.work.judgement import Event, Judgement, Violation, judgement_of
 from stream.work.packing import CALL, Parcel
-
-PARCELS_A_MESSAGE: Final = 96
-"""A campaign plans no further ahead of its calls than this: half as many again as may be in flight. A thousand sends of
-one token take half a megabyte until they are settled."""
-MET_AT_ONCE: Final = 2
-MEET_EVERY_S: Final = 0.01
-"""Looking whose a message is costs a seventh of a call: while a million of them wait, two parts in a hundred of the
-loop's time, whether there is something to plan or the lanes are full."""
-
-LOOK_AGAIN_S: Final = 0.1
 
 NEVER_S: Final = float("-inf")
 
@@ -68,9 +58,9 @@ class Desk:
         self.guarding = guarding or Guarding()
         sorter.draw = self.guarding.draw
         self._retention_ms = retention_ms
-        self._plans = Plans()
+        to_desk = ToDesk(self._look, self._wait_for_past, self._say_held, self._recall)
+        self.planning = Planning(self.shards, self.docket, self._passes, ways, self.guarding, to_desk)
         self._absent = Absent(not_found_after_s)
-        self._meet_again_s = NEVER_S
         self.rested: Callable[[Condemned], None] = lambda _: None
         """Told of a message of which nothing is left to do for what acts; what is held of it may still be to come."""
 
@@ -89,7 +79,7 @@ class Desk:
         self.waits_for_past.pop(number, None)
         self._unsaid.pop(number, None)
         self.docket.forget(number)
-        self._plans.forget(number)
+        self.planning.plans.forget(number)
         self._absent.forget(number)
         self.guarding.shard_went(number)
         self._ways.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard == number)
@@ -97,7 +87,7 @@ class Desk:
     def remembered(self, number: int, found: Iterable[tuple[int, int, bytes]]) -> None:
         """Messages that the store knows to be condemned: (severity, record time, digest). Each is looked at in the
         background."""
-        self._plans.remember(number, found)
+        self.planning.plans.remember(number, found)
 
     def past_read(self, number: int) -> None:
         """The past of the shard's violations or results has been read a little further back."""
@@ -166,7 +156,7 @@ class Desk:
 
     def _change_lane(self, it: Condemned) -> None:
         """What is left of its work goes where the gravest violation that stands now belongs."""
-        self._plans.move(it)
+        self.planning.plans.move(it)
         if it.open_parcels:
             self._ways.lift(lambda p: p.owner is it, it.severity)
 
@@ -200,7 +190,7 @@ class Desk:
                 it.missed = True  # confirmed again, a call still under way must not say that it is complete
                 continue
             self.docket.reopen(it)
-            if it.walk is None or not self._ready(it, shard):
+            if it.walk is None or not may_act(it, shard):
                 it.miss()
                 self._look(it, shard)
                 continue
@@ -208,7 +198,7 @@ class Desk:
                 self._passes.late(it, shard, stored)
             except RegistryDown:
                 it.miss()
-                self._plans.later(it)
+                self.planning.plans.later(it)
                 continue
             yield it
 
@@ -227,7 +217,7 @@ class Desk:
         if it.violations:  # else it is another message with this digest
             if not it.apps:
                 it.apps.add(head.client_id)
-                self._known(it)
+                self.planning.known(it)
             yield it
 
     def _headless(self, shard: Shard, digest: bytes, timestamp_ms: int) -> list[Condemned]:
@@ -244,7 +234,7 @@ class Desk:
         if it.walking:
             with contextlib.suppress(BadRecord, RegistryDown):
                 it.apps.add(self._wire.send_head(stored.held, stored.at).client_id)
-                self._go_on(it)
+                self.planning.go_on(it)
 
     # --- when a message may be acted on
 
@@ -252,8 +242,8 @@ class Desk:
         """Act on a message as far as what has been read allows."""
         if shard.leaving:
             return
-        if not self._ready(it, shard):
-            self.waits_for_past[it.shard][it] = None
+        if not may_act(it, shard):
+            self._wait_for_past(it)
             return
         if shard.past_is_read:
             self._say_withdrawn(it)
@@ -262,139 +252,19 @@ class Desk:
             self._unsaid[it.shard][it.message_id] = (it.severity, it.first_timestamp_ms, it.digest)
         self.guarding.recall(it, shard)
         if it.walking:
-            self._go_on(it)
+            self.planning.go_on(it)
         elif it.standing and not it.under_way and (it.wanted or self.guarding.wants_pass(it)):
-            self._plans.put(it)
+            self.planning.plans.put(it)
         elif it.idle:
             self._rest(it)
 
-    def _ready(self, it: Condemned, shard: Shard) -> bool:
-        """All events above its own first, and all results and events back to its own time, have been read."""
-        return shard.past_is_read or (shard.read_back_to(it.since_ms) and shard.events_read_from(it.first_offset))
+    def _wait_for_past(self, it: Condemned) -> None:
+        self.waits_for_past[it.shard][it] = None
 
-    def _go_on(self, it: Condemned) -> None:
-        """A pass that waited because enough of its parcels were open goes on when they have ended."""
-        if it.open_parcels < PARCELS_A_MESSAGE:
-            self._plans.put(it)
-
-    # --- the background: one step at a time, so that the loop stays free
-
-    @property
-    def rests_s(self) -> float:
-        """How long to wait after a ``step`` that did nothing, where nothing new is heard of."""
-        return MEET_EVERY_S if self._plans.strangers else LOOK_AGAIN_S
-
-    @property
-    def has_plans(self) -> bool:
-        """Whether ``step`` would do something if the lanes had room."""
-        return self._plans.any
-
-    def plans_in(self, severity: Severity) -> bool:
-        """The same, of one lane."""
-        return self._plans.any_of(severity)
-
-    @property
-    def urgent(self) -> int:
-        """How many messages wait to be planned now."""
-        return len(self._plans)
-
-    def step(self, now_s: float) -> bool:
-        """Plan a little, in turn (``Plans.next``). False: nothing to do, or the lanes are full for it."""
-        found = self._plans.next(self._ways)
-        if found is None:
-            return self._meet_strangers(now_s)
-        if isinstance(found, Remembered):
-            self._recall(found, now_s)
-        else:
-            self._plan(found)
-        if now_s >= self._meet_again_s and self._plans.strangers > MET_AT_ONCE:  # else their turn comes soon enough
-            self._meet_strangers(now_s)
-        return True
-
-    def _meet_strangers(self, now_s: float) -> bool:
-        """Whose is what came last? Its app's turn may be near, though very many wait whose app nobody knows."""
-        if now_s < self._meet_again_s:
-            return False
-        self._meet_again_s = now_s + MEET_EVERY_S
-        met = list(islice(iter(self._plans.stranger, None), MET_AT_ONCE))
-        for it in met:
-            if (shard := self.shards.get(it.shard)) is not None:
-                self._passes.learn_app(it, shard)
-                self._known(it)
-        return bool(met)
-
-    def _known(self, it: Condemned) -> None:
-        """Its app is known from now on: it waits among the app's."""
-        if it.apps and it.queued is not None:
-            self._plans.move(it)
-
-    def _plan(self, it: Condemned) -> None:
-        shard = self.shards.get(it.shard)
-        if shard is None or shard.leaving:
-            return
-        if it.open_parcels < PARCELS_A_MESSAGE and self.docket.has_open(it):
-            if self._ready(it, shard):
-                self._walk_if_room(it, shard)
-            else:
-                self.waits_for_past[it.shard][it] = None  # it has an older violation since it was planned
-
-    def _walk_if_room(self, it: Condemned, shard: Shard) -> None:
-        """An app that is stopped and has enough planned already lets its messages wait unplanned, where they stand;
-        those that have sends of other apps too, or may have, are walked for these."""
-        if (app := it.only_app) is not None and not self._ways.has_room(app, it.severity):
-            self._plans.park(app, it)
-        else:
-            self._walk(it, shard)
-
-    def _walk(self, it: Condemned, shard: Shard, *, overdue: bool = False) -> None:
-        """``overdue``: whatever the guard waits for, what has left retention is to end now."""
-        if not it.standing and it.walking:
-            self._passes.stop(it)  # withdrawn meanwhile
-        if not it.walking and (it.under_way or not it.standing):
-            self._look(it, shard)  # it may have been withdrawn before its turn came: then nothing is left to do
-        elif it.walking or self.guarding.may_begin(it, shard) or overdue:
-            self._pass(it, shard)
-
-    def _pass(self, it: Condemned, shard: Shard) -> None:
-        """Walk further. What the guard does not let act yet is counted, and ended where it has left retention."""
-        before = it.packer.to_call
-        try:
-            all_seen = self._passes.go_on(it, shard)
-        except RegistryDown:
-            self._plans.later(it)
-            return
-        if it.packer.to_call == before:
-            self._plans.counted(it.severity)
-        if all_seen:
-            self.guarding.passed(it)
-        self._say_held(it)
-        if all_seen:
-            self._look(it, shard)
-        else:
-            self._plans.put(it)
-
-    def unpark(self) -> None:
-        """Plan again what waited for an app's room, for the registry or for the guard, as far as that is over."""
-        self.look_again()
-        self._plans.go_on(self._ways.has_room)
-
-    def look_again(self) -> None:
-        """Plan what waited for the guard, as far as it has what it waited for."""
-        for it in self.guarding.look():
-            self._plans.put(it)
-
-    def _recall(self, remembered: Remembered, now_s: float) -> None:
-        """Look at a message that the store remembers as condemned; later, where a registry is needed and does not
-        answer."""
-        digest, shard = remembered.digest, self.shards.get(remembered.shard)
-        if shard is None:
-            return
-        try:
-            found = by_message(stored_events(self._wire, shard, digest))
-        except RegistryDown:
-            self._plans.unreadable_now(remembered)
-            return
-        for message_id, events in found.items():
+    def _recall(self, shard: Shard, remembered: Remembered, now_s: float) -> None:
+        """Look at a message that the store remembers as condemned. Raises RegistryDown."""
+        digest = remembered.digest
+        for message_id, events in by_message(stored_events(self._wire, shard, digest)).items():
             it = self.docket.get(shard.number, message_id) or Condemned(shard.number, message_id, digest, now_s)
             self._judge(it, shard, judgement_of(events), now_s)
 
@@ -423,7 +293,7 @@ class Desk:
             return
         it.release(parcel)
         if it.walking:
-            self._go_on(it)
+            self.planning.go_on(it)
         elif not it.under_way:
             self._look(it, shard)
 
@@ -440,7 +310,7 @@ class Desk:
         kept = self.guarding.keeps(it)
         if it.standing and it.waits_for:
             for app in it.waits_for:
-                self._plans.park(app, it)
+                self.planning.plans.park(app, it)
         elif it.standing and it.counted and not it.found:
             self._absent.wait(it)
         else:
@@ -492,10 +362,7 @@ class Desk:
     def expire(self, now_ms: int) -> None:
         """End what waits for a call though its send or violation has left retention."""
         before_ms = self._sorter.before_ms = now_ms - self._retention_ms
-        resting = self.guarding.overdue(before_ms)
-        for it in (*self._plans.parked(lambda it: it.unplanned_ms < before_ms), *resting):
-            if (shard := self.shards.get(it.shard)) is not None and self.docket.has_open(it):
-                self._walk(it, shard, overdue=True)
+        self.planning.walk_overdue(before_ms)
         for parcel in self._ways.take_back(lambda p: p.oldest_ms < before_ms):
             self._ways.end(parcel, unended(parcel, EXPIRED))
 
@@ -503,12 +370,12 @@ class Desk:
         """Whether no open message needs sends of this bucket any more. Those that do are walked now, whatever room
         there is: what has left retention ends so, and nothing is dropped before it has."""
         shard = self.shards.get(number)
-        if shard is None or not shard.recalled or self._plans.remembers(number):
+        if shard is None or not shard.recalled or self.planning.plans.remembers(number):
             return False
         if shard.read_back_ms.get(Topic.SENDS) != EVERYTHING:
             return False  # what is unread may be of a violation that stands there
         needing = [it for it in self.docket.open.values() if it.shard == number and it.needs(bucket)]
         for it in needing:
-            if self._ready(it, shard):
-                self._walk(it, shard, overdue=True)
+            if may_act(it, shard):
+                self.planning.walk(it, shard, overdue=True)
         return not needing

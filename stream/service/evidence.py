@@ -9,6 +9,7 @@ import structlog
 from stream.model import BadRecord
 from stream.state.shard import Shard
 from stream.wire.wire import Wire
+from stream.work.condemned import Condemned
 from stream.work.judgement import Event
 
 log = structlog.get_logger(__name__)
@@ -45,3 +46,9 @@ def news(came: Iterable[tuple[bytes, Event, bool]]) -> dict[tuple[bytes, str], t
     for digest, event, known in came:
         found.setdefault((digest, event.event.message_id), ([], known))[0].append(event)
     return found
+
+
+def may_act(it: Condemned, shard: Shard) -> bool:
+    """Whether all that could speak against acting on a message has been read: all events above its own first, and all
+    results and events back to its own time."""
+    return shard.past_is_read or (shard.read_back_to(it.since_ms) and shard.events_read_from(it.first_offset))

@@ -160,7 +160,7 @@ class Hearing:
 
     def _read_to_end(self, shard: Shard, since_s: float) -> None:
         shard.read_to_end_s = max(shard.read_to_end_s, since_s)
-        self._desk.look_again()
+        self._desk.planning.look_again()
         self._kick()
 
     def passed(self, place: Place, since_s: float) -> None:
@@ -170,7 +170,7 @@ class Hearing:
 
     def _read_past(self, shard: Shard, since_s: float) -> None:
         shard.read_past_s = max(shard.read_past_s, since_s)
-        self._desk.look_again()
+        self._desk.planning.look_again()
         self._kick()
 
     def lost(self, place: Place, start: int, end: int) -> None:

@@ -309,12 +309,12 @@ class Service:
 
     def _settled_one(self) -> None:
         """Let the desk plan again, but not for every single place in lanes that are full."""
-        if any(self.calls.few(severity) and self.desk.plans_in(severity) for severity in Severity):
+        if any(self.calls.few(severity) and self.desk.planning.plans.any_of(severity) for severity in Severity):
             self._kick.set()
 
     def busy(self) -> bool:
         """Whether calls are due or violations wait: bulk reading gives way then. From any thread."""
-        return bool(self.calls.in_flight or self.desk.urgent or self.outbox.size)
+        return bool(self.calls.in_flight or len(self.desk.planning.plans) or self.outbox.size)
 
     # --- what ends it
 
@@ -371,7 +371,7 @@ class Service:
         """Let the desk plan, a slice at a time, as long as there is something to plan and room for it."""
         while True:
             until_s = self._loop.time() + SLICE_S
-            while self.desk.step(self.clock.monotonic_s()):
+            while self.desk.planning.step(self.clock.monotonic_s()):
                 if self._loop.time() > until_s:
                     await asyncio.sleep(0)
                     until_s = self._loop.time() + SLICE_S
@@ -379,9 +379,9 @@ class Service:
 
     async def _something_new(self) -> None:
         self._kick.clear()
-        if self.desk.has_plans:
+        if self.desk.planning.plans.any:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.desk.rests_s):  # unlike wait_for it makes no task
+                async with asyncio.timeout(self.desk.planning.rests_s):  # unlike wait_for it makes no task
                     await self._kick.wait()
         else:
             await self._kick.wait()

@@ -300,7 +300,7 @@ class Instance:
         """Let the desk plan; whether it did anything."""
         did = False
         for _ in range(most):
-            did |= self.desk.step(self.log.clock.monotonic_s())
+            did |= self.desk.planning.step(self.log.clock.monotonic_s())
         return did
 
     def chores(self) -> None:
@@ -309,7 +309,7 @@ class Instance:
         self.calls.give_up(now_ms)
         self.desk.expire(now_ms)
         self.desk.missing(self.log.clock.monotonic_s(), self._can_tell)
-        self.desk.unpark()
+        self.desk.planning.unpark()
 
     @staticmethod
     def _can_tell(shard: Shard, arrived_s: float) -> bool:
@@ -373,7 +373,7 @@ class Instance:
     def at_rest(self) -> bool:
         """Whether nothing goes on by itself but what waits for its time."""
         open_ = self.told, self.flights, self.produced, self._acknowledged
-        return not (any(open_) or self.desk.has_plans or any(map(self.unread, self.here)))
+        return not (any(open_) or self.desk.planning.plans.any or any(map(self.unread, self.here)))
 
 
 def _no_letters(*_: Any) -> None:

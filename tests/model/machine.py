@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stream.model import Severity, Status, Topic
-from stream.service import calls, desk, passes
+from stream.service import calls, passes, planning
 from stream.state import shard
 from tests.model.log import PARTITIONS, TOO_LONG
 from tests.model.town import INSTANCES, MINOR_MOVES, REPLIES, Town
@@ -49,7 +49,7 @@ def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(passes, "CHUNK_SENDS", 2)
     patch.setattr(shard, "RUN_SENDS", 2)
     patch.setattr(shard, "WORTH_PUTTING_OFF", 1)
-    patch.setattr(desk, "PARCELS_A_MESSAGE", 3)
+    patch.setattr(planning, "PARCELS_A_MESSAGE", 3)
     patch.setattr(calls, "CROWDED", 1)
     patch.setattr(calls, "Random", lambda: random.Random(1))
 

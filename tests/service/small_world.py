@@ -195,7 +195,7 @@ class SmallWorld:
         def answer() -> None:
             if self.at[Topic.SENDS] == len(self.topics[Topic.SENDS]):
                 self.shard.read_to_end_s = max(self.shard.read_to_end_s, now_s)
-                self.desk.look_again()
+                self.desk.planning.look_again()
 
         self.loop.append(answer)
 
@@ -317,7 +317,7 @@ class SmallWorld:
 
     def step(self) -> bool:
         """Let the desk plan."""
-        return self.desk.step(self.clock.monotonic_s())
+        return self.desk.planning.step(self.clock.monotonic_s())
 
     def call(self) -> Waiting:
         """Let the most severe call leave."""
@@ -397,10 +397,10 @@ class SmallWorld:
 
     def move(self, how: str) -> bool:
         """One thing that can go on by itself."""
-        self.desk.unpark()
+        self.desk.planning.unpark()
         if self.loop:
             self.tell()
-        elif self.desk.has_plans and self.step():
+        elif self.desk.planning.plans.any and self.step():
             pass
         elif self.in_flight:
             self.answer(self.in_flight[0], how)

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from stream.model import Outcome, Status, Topic
-from stream.service import desk, docket, passes
+from stream.service import docket, passes, planning
 from stream.service.chores import DROP_MARGIN_MS, Chores
 from stream.state import shard as shard_room
 from stream.work.endings import unended
@@ -373,7 +373,7 @@ def test_nothing_is_lost_where_a_withdrawn_message_was_forgotten_and_confirmed_a
     """Its campaign is being planned when more of the past is read: what waits for that must not end it."""
     monkeypatch.setattr(docket, "DONE_KEPT", kept)
     monkeypatch.setattr(passes, "CHUNK_SENDS", 4)
-    monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 2)
+    monkeypatch.setattr(planning, "PARCELS_A_MESSAGE", 2)
     world = Aged(tmp_path)
     world.largest = 1
     world.violate("old")

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from stream.model import Outcome, RegistryDown, Severity, Status, Topic, ViolationEvent
-from stream.service import desk, passes, plans
+from stream.service import passes, planning, plans
 from stream.service.intake import BESIDE, HEADS_READ
 from stream.state import shard as shard_room
 from stream.state.shard import Shard
@@ -46,7 +46,7 @@ def test_each_lane_is_planned_for_however_long_the_more_severe_one_is(
     world.read(Topic.VIOLATIONS)
     world.tell()
     planned = []
-    while world.desk.step(world.clock.monotonic_s()):
+    while world.desk.planning.step(world.clock.monotonic_s()):
         planned.append(Counter(each.severity for each in world.waiting))
     assert planned[-1] == dict.fromkeys(Severity, 5)
     first = next(seen for seen in planned if seen[Severity.CRITICAL] > 2)
@@ -515,7 +515,7 @@ def test_a_withdrawal_of_one_violation_does_not_stop_the_campaign_of_the_other(
 ) -> None:
     """Every violation ends in results that cover every token, also where a pass waited for calls that were taken
     back."""
-    monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 2)
+    monkeypatch.setattr(planning, "PARCELS_A_MESSAGE", 2)
     monkeypatch.setattr(passes, "CHUNK_SENDS", 2)
     world.largest = 1
     for token in "abcdefgh":
@@ -648,15 +648,15 @@ def test_a_plan_goes_on_in_the_lane_of_what_stands_now(world: SmallWorld, status
     world.violate("m", "v2", Status.CONFIRMED if status is Status.WITHDRAWN else Status.WITHDRAWN, Severity.CRITICAL)
     world.violate("other", severity=Severity.HIGH)
     _hears(world)
-    assert world.desk.urgent == 2
+    assert len(world.desk.planning.plans) == 2
     world.violate("m", "v2", status)
     _hears(world)
-    assert world.desk.urgent == 2, "it waits once"
+    assert len(world.desk.planning.plans) == 2, "it waits once"
     for _ in range(2):
         assert world.step()
     assert [each.parcel.violation.message_id for each in world.waiting] == first
     assert not world.step()
-    assert world.desk.urgent == 0
+    assert len(world.desk.planning.plans) == 0
 
 
 def test_a_send_without_notify_id_ends_without_a_call(world: SmallWorld) -> None:

@@ -41,7 +41,7 @@ def heard(world: SmallWorld) -> None:
     for topic in (Topic.SENDS, Topic.VIOLATIONS):
         world.read(topic)
     world.tell()
-    while world.desk.has_plans and world.step():
+    while world.desk.planning.plans.any and world.step():
         pass
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from stream.model import Outcome, Severity, Status, Topic
-from stream.service import desk, passes
+from stream.service import passes, planning
 from stream.state.shard import Shard
 from stream.work.guard import Limits
 from tests.service.small_world import MINUTE_MS, RETENTION_MS, SmallWorld
@@ -102,7 +102,7 @@ def test_a_held_violation_blocks_nobody(make: MakeWorld) -> None:
     world.until_quiet()
     assert world.outcomes("big") == [HELD]
     assert all(world.outcomes(f"m{number}") == [REVOKED] for number in range(5))
-    assert not world.desk.has_plans
+    assert not world.desk.planning.plans.any
 
 
 def test_an_approved_violation_goes_on_and_draws_on_nothing(make: MakeWorld) -> None:
@@ -131,7 +131,7 @@ def test_an_approved_violation_does_not_wait_for_counting(make: MakeWorld) -> No
     world.intake.take(Topic.SENDS, 0, [world._message(Topic.SENDS, 0)], 0, 1)  # the end of sends is not reached
     world.at[Topic.SENDS] = 1
     world.read(Topic.VIOLATIONS)
-    while world.loop or world.desk.has_plans:
+    while world.loop or world.desk.planning.plans.any:
         world.tell()
         world.step()
     assert len(world.waiting) == 1
@@ -193,7 +193,7 @@ def test_a_hold_that_was_not_delivered_is_said_by_the_next_process(make: MakeWor
     world.violate("m")
     for topic in Topic:
         world.read(topic)
-    while world.loop or world.desk.has_plans:
+    while world.loop or world.desk.planning.plans.any:
         world.tell()
         world.step()
     [written] = world.mailbox.written
@@ -344,7 +344,7 @@ def test_what_waits_for_its_call_is_given_back_when_late_sends_hold_the_violatio
     world.violate("m")
     for topic in Topic:
         world.read(topic)
-    while world.loop or world.desk.has_plans:
+    while world.loop or world.desk.planning.plans.any:
         world.tell()
         world.step()
     assert len(world.waiting) == 2
@@ -387,7 +387,7 @@ def test_a_violation_starts_only_when_no_earlier_send_is_unread(make: MakeWorld)
     for _ in range(5):
         world.tell()
         world.step()
-        world.desk.unpark()
+        world.desk.planning.unpark()
     assert not world.waiting
     assert not world.mailbox.written
     world.until_quiet()
@@ -431,7 +431,7 @@ def test_the_second_violation_is_counted_whole_before_it_takes_over(make: MakeWo
     world.violate("m", "v2")
     for topic in Topic:
         world.read(topic)
-    while world.loop or world.desk.has_plans:
+    while world.loop or world.desk.planning.plans.any:
         world.tell()
         world.step()
     assert len(world.waiting) == 3
@@ -513,7 +513,7 @@ def plan(world: SmallWorld) -> None:
     """Read everything, and let the desk plan as far as it can."""
     for topic in Topic:
         world.read(topic)
-    while world.loop or world.desk.has_plans:
+    while world.loop or world.desk.planning.plans.any:
         world.tell()
         world.step()
 
@@ -565,7 +565,7 @@ def test_nobody_is_admitted_while_the_hour_of_a_shard_that_has_just_come_is_unkn
     world.desk.guarding.shard_came(other)
     world.send("m", tokens(1, "late"))
     plan(world)
-    world.desk.unpark()
+    world.desk.planning.unpark()
     assert not world.waiting
     world.desk.guarding.shard_went(1)
     world.until_quiet()
@@ -576,7 +576,7 @@ def test_what_is_asked_for_anew_does_not_count_twice_in_the_hour(
     make: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A CONFIRMED that counts, in the middle of a campaign: what is left of it was admitted already."""
-    monkeypatch.setattr(desk, "PARCELS_A_MESSAGE", 1)
+    monkeypatch.setattr(planning, "PARCELS_A_MESSAGE", 1)
     monkeypatch.setattr(passes, "CHUNK_SENDS", 1)
     world = make(per_hour=9)
     world.largest = 1

@@ -80,12 +80,12 @@ def world_of(chosen: list[tuple[Any, ...]]) -> QuickWorld:
         "restart": lambda keep: world.restart(keep=keep),
         "wait": lambda minutes: setattr(world.clock, "ms", world.clock.ms + minutes * MINUTE_MS),
         "tell": lambda: world.tell(1),
-        "step": lambda: world.desk.has_plans and world.step(),
+        "step": lambda: world.desk.planning.plans.any and world.step(),
         "call": lambda: world.waiting and world.call(),
         "answer": lambda: answered(world, "revoked"),
         "fail": lambda: answered(world, "given up"),
         "settle": lambda: settled(world),
-        "look": lambda: world.desk.unpark(),
+        "look": lambda: world.desk.planning.unpark(),
     }
     for name, *rest in chosen:
         play[name](*rest)
@@ -138,7 +138,7 @@ def test_in_whatever_order_it_happens_nothing_above_a_limit_is_called(chosen: li
             elif it.stands:
                 assert whole or held_since(world, message, it), f"{name} of {message} neither done nor held"
     held = [(each.violation.message_id, each.violation.violation_id) for each in world.desk.guarding.seen()]
-    assert not world.desk.has_plans
+    assert not world.desk.planning.plans.any
     assert not world.desk.guarding.waiting
     for message, name in held:
         world.violate(message, name, Status.APPROVED)
