@@ -197,7 +197,7 @@ class Arrivals:
         for shard in going:
             shard.leaving = True
         self._calls.set_share(self._share_of(len(self._intake.shards) - len(going)))  # before another is given them
-        self._calls.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers)
+        self._calls.pending.take_back(lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers)
         await self._calls.landed(
             lambda parcel: parcel.owner is not None and parcel.owner.shard in numbers, self._loop.time() + CALLS_WAIT_S
         )

@@ -25,31 +25,11 @@ from stream.service.learning import Learning
 from stream.service.replies import Replies
 from stream.settings import PushKitSettings
 from stream.work.apps import App, most_of_one_app
-from stream.work.budget import Retries
-from stream.work.crowd import Crowd
 from stream.work.endings import Ending, unended
-from stream.work.exposure import Exposure
 from stream.work.gate import Gate
-from stream.work.lanes import Lanes
 from stream.work.packing import Parcel, apart, cut, split
+from stream.work.pending import Pending
 from stream.work.refused import Refused
-
-CROWDED: Final = 16
-"""An app with this many times the calls in flight under way in a lane is planned no further there; more than a healthy
-app ever has."""
-
-HEAVY_TOKENS: Final = 64_000
-"""An app that may not call now is planned no further with so many tokens waiting: they are held in memory."""
-
-MOST_TOKENS: Final = 256_000
-"""Nor is any app: an app that has all the calls in flight that it may keeps nobody else from being planned, so that
-nothing but this bounds it."""
-
-MOST_IN_ALL: Final = 512_000
-"""Tokens of all apps together, some 80 MB: in an outage of very many apps each more has a call planned in a lane."""
-
-FEW: Final = 128
-"""With fewer parcels a lane runs low."""
 
 MAX_BODY_BYTES: Final = 512_000
 
@@ -84,8 +64,7 @@ class Calls:
         self.in_flight: set[Parcel] = set()
         self.share = 1.0
         """The part of all shards that this instance owns; limits are shared out by it."""
-        self.exposure = Exposure()
-        """Of what waits for its call to end."""
+        self.pending = Pending(shares, settings.max_in_flight, lambda app: self.app(app).budget)
         self._share_since_s = clock.monotonic_s()
         self._settings = settings
         self._gateway = gateway
@@ -94,11 +73,8 @@ class Calls:
         self._replaced = replaced
         self._wanted = wanted
         self._keyless = keyless
-        self._lanes = Lanes(shares)
         self._most_of_one = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
-        self._retries = Retries(lambda app: self.app(app).budget, lambda parcel: self._severities[parcel])
         self._refused = Refused()
-        self._crowd = Crowd(CROWDED * settings.max_in_flight, HEAVY_TOKENS, MOST_TOKENS, MOST_IN_ALL)
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -107,28 +83,24 @@ class Calls:
         self.gate = Gate(settings.max_in_flight, clock.monotonic_s(), random, sum(shares.values()))
         self.learning = Learning(self.gate, self.apps, clock, random, self._release)
         self._replies = Replies(self, settings, clock, random)
-        self._severities: dict[Parcel, Severity] = {}
 
     # --- in and out
 
     def call(self, parcel: Parcel, severity: Severity, *, first: bool = False) -> None:
         """Let a parcel wait for its call; ``first``: before all others of its age."""
-        self._crowd.came(parcel.client_id or "", severity, len(parcel.tokens))
-        self.exposure.came(parcel, severity)
-        self._lanes.put(parcel, severity, first=first)
-        self._severities[parcel] = severity
+        self.pending.came(parcel, severity, first=first)
         self._wake_one()
 
     def again(self, parcel: Parcel, wait_s: float, *, last: bool = False, asked: bool = False) -> None:
         """Try the parcel again later, if it is still wanted then; ``last``: behind all others of its app and lane;
         ``asked``: the gateway asked for that wait."""
         if not self._wanted(parcel):
-            self._leave(parcel)
+            self.pending.went(parcel)
             return
         if wait_s <= 0:
-            self._lanes.put(parcel, self._severities[parcel], last)
+            self.pending.again(parcel, last=last)
         else:
-            self._retries.put(parcel, self._clock.monotonic_s() + wait_s, asked=asked)
+            self.pending.retries.put(parcel, self._clock.monotonic_s() + wait_s, asked=asked)
         self._wake_one()
 
     def cut(self, parcel: Parcel, size: int) -> None:
@@ -139,18 +111,18 @@ class Calls:
         self, parcel: Parcel, into: Callable[[Parcel, int], list[Parcel]], size: int, *, first: bool = False
     ) -> None:
         if not self._wanted(parcel):
-            self._leave(parcel)
+            self.pending.went(parcel)
             return
-        severity = self._severities[parcel]
+        severity = self.pending.severities[parcel]
         pieces = into(parcel, size)
         self._replaced(parcel, pieces)
-        self._leave(parcel)
+        self.pending.went(parcel)
         for piece in reversed(pieces) if first else pieces:
             self.call(piece, severity, first=first)
 
     def finish(self, parcel: Parcel, ending: Ending) -> None:
         """The parcel has reached its end."""
-        self._leave(parcel)
+        self.pending.went(parcel)
         self._end(parcel, ending)
 
     def known_bad(self, parcel: Parcel, rejected: Iterable[RejectedToken]) -> None:
@@ -160,64 +132,34 @@ class Calls:
     def _without_known(self, parcel: Parcel, known: tuple[RejectedToken, ...]) -> None:
         """End what was refused before under its violation, without a call; the rest waits for its call anew."""
         if not self._wanted(parcel):
-            self._leave(parcel)
+            self.pending.went(parcel)
             return
-        severity = self._severities[parcel]
+        severity = self.pending.severities[parcel]
         reasons = {each.token.encode(): each for each in known}
         bad, rest = apart(parcel, list(reasons))
         self._replaced(parcel, bad + rest)
-        self._leave(parcel)
+        self.pending.went(parcel)
         for piece in bad:
             rejected = tuple(reasons[token] for token in piece.tokens)
             self._end(piece, Ending(Outcome.FAILED, rejected=rejected, detail="refused before"))
         for piece in rest:
             self.call(piece, severity)
 
-    def take_back(self, chosen: Callable[[Parcel], bool]) -> list[Parcel]:
-        """Parcels that wait (for a call or a retry) and are no longer to be called."""
-        taken = self._lanes.remove(chosen) + self._retries.keep(lambda parcel: not chosen(parcel))
-        for parcel in taken:
-            self._leave(parcel)
-        return taken
-
     def lift(self, chosen: Callable[[Parcel], bool], severity: Severity) -> None:
-        """Parcels that belong to another lane from now on; those that wait for a retry or are in flight, when they come
-        back. What waits for a retry and has become more severe has waited long enough, but where the gateway asked."""
-        raised: set[Parcel] = set()
-        for parcel in filter(chosen, self._severities):
-            if severity > self._severities[parcel]:
-                raised.add(parcel)
-            app, tokens = parcel.client_id or "", len(parcel.tokens)
-            self._crowd.went(app, self._severities[parcel], tokens)
-            self._crowd.came(app, severity, tokens)
-            self.exposure.went(parcel, self._severities[parcel])
-            self.exposure.came(parcel, severity)
-            self._severities[parcel] = severity
-        if raised:
-            self._retries.hasten(raised.__contains__, self._clock.monotonic_s())
-        self._retries.reorder()
-        for parcel in self._lanes.remove(chosen):
-            self._lanes.put(parcel, severity)
+        """Parcels that belong to another lane from now on, wherever they are."""
+        self.pending.lift(chosen, severity, self._clock.monotonic_s())
         self._wake_one()
-
-    def _leave(self, parcel: Parcel) -> None:
-        severity = self._severities.pop(parcel)
-        self._crowd.went(parcel.client_id or "", severity, len(parcel.tokens))
-        self.exposure.went(parcel, severity)
 
     # --- what the desk asks
 
     def ready(self, severity: Severity) -> int:
         """Parcels of this severity that could be called now."""
-        return self._lanes.ready(severity, self._bounded(self._allowed())) if self._lanes.depth(severity) else 0
-
-    def waiting_in(self, app: str, severity: Severity) -> int:
-        """Parcels of an app that wait in one lane."""
-        return self._lanes.depth_of(app, severity)
+        lanes = self.pending.lanes
+        return lanes.ready(severity, self._bounded(self._allowed())) if lanes.depth(severity) else 0
 
     def has_room(self, app: str, severity: Severity) -> bool:
         """Whether more should be planned for an app in a lane: it has not enough under way there."""
-        crowd = self._crowd
+        crowd = self.pending.crowd
         if crowd.crowded(app, severity) or (crowd.heavy(app, severity) and not self._allowed()(app)):
             return False
         return not (crowd.enough(app, severity) and self.app(app).stands_still(self._clock.monotonic_s()))
@@ -225,28 +167,6 @@ class Calls:
     def largest_call(self, app: str) -> int:
         """Tokens in one call of an app."""
         return self.app(app).largest_parcel
-
-    @property
-    def waiting(self) -> int:
-        """Parcels that wait for a call or a retry."""
-        return self._lanes.size + len(self._retries)
-
-    def few(self, severity: Severity) -> bool:
-        """Whether a lane runs low."""
-        return self._lanes.depth(severity) < FEW
-
-    def depth(self, severity: Severity) -> int:
-        """Parcels in one lane."""
-        return self._lanes.depth(severity)
-
-    def oldest_ms(self) -> dict[Severity, int]:
-        """Of each severity that has any: since when the oldest parcel here could have been called. Looks at all of
-        them, so it is for scrapes, not for calls."""
-        oldest: dict[Severity, int] = {}
-        for parcel, severity in self._severities.items():
-            if parcel.newest_ms < oldest.get(severity, parcel.newest_ms + 1):
-                oldest[severity] = parcel.newest_ms
-        return oldest
 
     def app(self, client_id: str) -> App:
         """An app's standing; made when it is first met."""
@@ -276,7 +196,7 @@ class Calls:
         self._wake_one()
 
     def _release(self, client_id: str) -> None:
-        self._retries.release(client_id, self._clock.monotonic_s())
+        self.pending.retries.release(client_id, self._clock.monotonic_s())
         self._wake_one()
 
     def mended(self, has: Callable[[str], bool]) -> None:
@@ -295,20 +215,18 @@ class Calls:
             if parcel is None:
                 await self._sleep()
                 continue
-            if self._lanes.size:
+            if self.pending.lanes.size:
                 self._wake_one()
             await self._carry(parcel)
 
     def _next(self) -> Parcel | None:
         now_s = self._clock.monotonic_s()
-        if len(self._retries):
-            for due in self._retries.take(now_s):
-                self._lanes.put(due, self._severities[due])
+        self.pending.take_due(now_s)
         parcel = None
-        if self._lanes.size and not self._stopping and (least := self.gate.least()) is not None:
+        if self.pending.lanes.size and not self._stopping and (least := self.gate.least()) is not None:
             allowed = self._allowed()
-            parcel = self._lanes.next(self._bounded(allowed), least, urgently=allowed, paused=self._paused)
-        if parcel is None or not self._lanes.size:  # then nobody else looks for what is due next
+            parcel = self.pending.lanes.next(self._bounded(allowed), least, urgently=allowed, paused=self._paused)
+        if parcel is None or not self.pending.lanes.size:  # then nobody else looks for what is due next
             self._set_timer(now_s)
         return parcel
 
@@ -357,7 +275,7 @@ class Calls:
         parcel.attempts += 1
         parcel.tried = True
         left_s = self._clock.monotonic_s()
-        milder = self._severities[parcel] is not Severity.CRITICAL
+        milder = self.pending.severities[parcel] is not Severity.CRITICAL
         probe = self.gate.leaves(app, len(parcel.tokens), left_s, milder=milder)
         self.in_flight.add(parcel)
         try:
@@ -370,7 +288,7 @@ class Calls:
         if reply.calls > 1:
             app.take((reply.calls - 1) * len(parcel.tokens), self._clock.monotonic_s())
         self.learning.heard(app, len(parcel.tokens), reply, left_s)
-        if parcel in self._severities:
+        if parcel in self.pending.severities:
             self._replies.sort(parcel, app, reply)
 
     async def _sleep(self) -> None:
@@ -388,9 +306,9 @@ class Calls:
     def _set_timer(self, now_s: float) -> None:
         """Wake a worker when the next retry is due or the next app may call; one that waits for its own calls to come
         back is gone on with by the worker that hears of it."""
-        waits_s = (self.gate.wait_s(self.app(app), now_s) for app in self._lanes.apps())
+        waits_s = (self.gate.wait_s(self.app(app), now_s) for app in self.pending.lanes.apps())
         times = [wait_s for wait_s in waits_s if wait_s and isfinite(wait_s)]
-        if (due_s := self._retries.next_s()) is not None:
+        if (due_s := self.pending.retries.next_s()) is not None:
             times.append(due_s - now_s)
         if self._timer is not None:
             self._timer.cancel()
@@ -412,15 +330,15 @@ class Calls:
             paused = self._settings.paused or self._settings.app(app.client_id).paused
             return not paused and (parcel.tried or app.waits_for is not None)
 
-        for parcel in self.take_back(overdue):
+        for parcel in self.pending.take_back(overdue):
             why = parcel.last_reply.reason if parcel.last_reply else self.app(parcel.client_id or "").waits_for
             self._end(parcel, unended(parcel, f"given up: {why}"))
 
     def forsake(self, chosen: Callable[[Parcel], bool]) -> None:
         """Calls in flight whose answer is to leave no trace: their shard has gone."""
         for parcel in [each for each in self.in_flight if chosen(each)]:
-            if parcel in self._severities:
-                self._leave(parcel)
+            if parcel in self.pending.severities:
+                self.pending.went(parcel)
 
     async def landed(self, chosen: Callable[[Parcel], bool], deadline_s: float) -> None:
         """Wait until none of the chosen is in flight, or until the deadline on the loop's clock."""

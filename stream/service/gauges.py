@@ -198,7 +198,7 @@ class Gauges:
         }
 
     def _figures_of_exposure(self) -> Figures:
-        exposure, now_ms = self._service.calls.exposure, self._service.clock.now_ms()
+        exposure, now_ms = self._service.calls.pending.exposure, self._service.clock.now_ms()
         return {
             "unpush_waiting_devices": {(each.name,): devices for each, devices in exposure.devices.items()},
             "unpush_waiting_exposure_device_seconds": {
@@ -237,14 +237,15 @@ class Gauges:
         }
 
     def _oldest_s(self) -> dict[tuple[str, ...], float]:
-        now_ms, oldest = self._service.clock.now_ms(), self._service.calls.oldest_ms()
+        now_ms, oldest = self._service.clock.now_ms(), self._service.calls.pending.oldest_ms()
         return {(each.name,): max(0, now_ms - oldest.get(each, now_ms)) / 1000 for each in Severity}
 
     def _lanes(self) -> dict[str, int]:
-        return {severity.name: self._service.calls.depth(severity) for severity in sorted(Severity, reverse=True)}
+        lanes = self._service.calls.pending.lanes
+        return {severity.name: lanes.depth(severity) for severity in sorted(Severity, reverse=True)}
 
     def _retries(self) -> int:
-        return self._service.calls.waiting - sum(self._lanes().values())
+        return self._service.calls.pending.waiting - sum(self._lanes().values())
 
     # --- status
 

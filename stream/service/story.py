@@ -203,10 +203,10 @@ class Service:
             call=calls.call,
             end=lambda parcel, ending: self.settling.end(parcel, ending),
             say=lambda *what: self.settling.say(*what),
-            take_back=calls.take_back,
+            take_back=calls.pending.take_back,
             lift=calls.lift,
             ready=calls.ready,
-            waiting=calls.waiting_in,
+            waiting=calls.pending.lanes.depth_of,
             has_room=calls.has_room,
         )
         sorter = Sorter(self.wire, calls.largest_call, calls.has_room, lambda *bad: self.settling.late.found(*bad))
@@ -309,7 +309,7 @@ class Service:
 
     def _settled_one(self) -> None:
         """Let the desk plan again, but not for every single place in lanes that are full."""
-        if any(self.calls.few(severity) and self.desk.planning.plans.any_of(severity) for severity in Severity):
+        if any(self.calls.pending.few(severity) and self.desk.planning.plans.any_of(severity) for severity in Severity):
             self._kick.set()
 
     def busy(self) -> bool:

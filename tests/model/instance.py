@@ -150,10 +150,10 @@ class Instance:
             call=calls.call,
             end=lambda parcel, ending: self.settling.end(parcel, ending),
             say=lambda *what: self.settling.say(*what),
-            take_back=calls.take_back,
+            take_back=calls.pending.take_back,
             lift=calls.lift,
             ready=calls.ready,
-            waiting=calls.waiting_in,
+            waiting=calls.pending.lanes.depth_of,
             has_room=calls.has_room,
         )
         sorter = Sorter(self.log.wire, calls.largest_call, calls.has_room, _no_letters)
@@ -195,7 +195,7 @@ class Instance:
     def begin_to_leave(self, number: int) -> None:
         """Start nothing new for the shard."""
         self.here[number].shard.leaving = True
-        self.calls.take_back(self._of(number))
+        self.calls.pending.take_back(self._of(number))
 
     def fence(self, number: int, late: Iterable[Topic]) -> None:
         """The shard is ours no more; some readers are late: they hold it still."""

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from stream.model import Severity, Status, Topic
 from stream.service import calls, passes, planning
 from stream.state import shard
+from stream.work import pending
 from tests.model.log import PARTITIONS, TOO_LONG
 from tests.model.town import INSTANCES, MINOR_MOVES, REPLIES, Town
 from tests.service.small_world import MINUTE_MS, START_MS
@@ -50,7 +51,7 @@ def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(shard, "RUN_SENDS", 2)
     patch.setattr(shard, "WORTH_PUTTING_OFF", 1)
     patch.setattr(planning, "PARCELS_A_MESSAGE", 3)
-    patch.setattr(calls, "CROWDED", 1)
+    patch.setattr(pending, "CROWDED", 1)
     patch.setattr(calls, "Random", lambda: random.Random(1))
 
 

@@ -182,7 +182,7 @@ class Town:
             self._until_quiet()
         self._let_time_pass()
         for instance in self.instances:
-            assert not instance.calls.waiting, "calls wait for ever"
+            assert not instance.calls.pending.waiting, "calls wait for ever"
             assert not instance.flights, "a call is not answered"
             assert not instance.outbox.size, "results wait for ever"
 
@@ -191,7 +191,8 @@ class Town:
         grows."""
         for _ in range(CATCHES_UP_S):
             if not any(
-                instance.calls.waiting or instance.outbox.size or instance.flights for instance in self.instances
+                instance.calls.pending.waiting or instance.outbox.size or instance.flights
+                for instance in self.instances
             ):
                 return
             self.log.clock.ms += 1_000

@@ -121,7 +121,8 @@ async def test_a_share_is_given_up_before_its_shards_can_come_to_another() -> No
     async def flush(_: float) -> None:
         heard.append("results")
 
-    room._calls = SimpleNamespace(set_share=heard.append, take_back=lambda _: [], landed=landed, forsake=lambda _: None)
+    pending = SimpleNamespace(take_back=lambda _: [])
+    room._calls = SimpleNamespace(set_share=heard.append, pending=pending, landed=landed, forsake=lambda _: None)
     room._outbox, room._desk = SimpleNamespace(flush=flush), SimpleNamespace(shard_went=lambda _: None)
     room._intake = SimpleNamespace(shards={number: Shard(number) for number in range(3)})
     await asyncio.to_thread(coming.leave, [0, 2])

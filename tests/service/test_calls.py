@@ -12,7 +12,7 @@ import pytest
 
 from stream.model import MAX_TOKEN_BYTES, Outcome, RejectedToken, Severity
 from stream.pushkit.reply import Reply, Verdict
-from stream.service.calls import CROWDED, Calls
+from stream.service.calls import Calls
 from stream.service.clock import Clock
 from stream.settings.sections import AppSettings, PushKitSettings
 from stream.work.apps import App
@@ -20,6 +20,7 @@ from stream.work.breaker import PROBE_LONGEST_S, State
 from stream.work.endings import Ending
 from stream.work.limits import DEPTH_S
 from stream.work.packing import Parcel
+from stream.work.pending import CROWDED
 from tests.work.making import parcel, violation
 
 SETTINGS = PushKitSettings(
@@ -249,9 +250,9 @@ async def test_the_oldest_call_counts_until_it_has_ended_and_from_when_it_could_
     late = some("late", time_ms=1)
     late.newest_ms = 950_000
     office.put(late)
-    assert office.calls.oldest_ms() == {Severity.MEDIUM: 900_000, Severity.LOW: 800_000}
+    assert office.calls.pending.oldest_ms() == {Severity.MEDIUM: 900_000, Severity.LOW: 800_000}
     await office.turn()
-    assert office.calls.oldest_ms() == {Severity.MEDIUM: 900_000}
+    assert office.calls.pending.oldest_ms() == {Severity.MEDIUM: 900_000}
 
 
 async def test_answers_are_counted_by_app_and_meaning(office: Office) -> None:
@@ -514,7 +515,7 @@ async def test_an_app_that_may_not_call_is_planned_no_further_than_its_weight(cl
         False,
         True,
     )
-    office.calls.take_back(lambda each: each.client_id == "slow")
+    office.calls.pending.take_back(lambda each: each.client_id == "slow")
     await office.turn()
     assert office.calls.has_room("slow", Severity.MEDIUM)
     await close(office)
@@ -585,7 +586,7 @@ async def test_a_parcel_withdrawn_in_flight_is_not_called_again(office: Office) 
         office.may_answer.set()
         await office.turn(300.0, 5.0)
         assert len(office.left) == before
-    assert office.calls.waiting == 0
+    assert office.calls.pending.waiting == 0
     assert office.ended == []
 
 
@@ -736,7 +737,7 @@ async def test_a_token_known_to_be_bad_is_not_asked_for_again_in_its_violation(o
     reasons = {bad for _, ending in office.ended for bad in ending.rejected}
     assert reasons == {RejectedToken("t-13", "noRight" if by_name else "80300028")}
     assert sum(len(ending.rejected) for _, ending in office.ended) == 12
-    assert office.calls.waiting == 0
+    assert office.calls.pending.waiting == 0
 
 
 async def test_what_is_already_planned_is_not_asked_for_either(office: Office) -> None:
@@ -752,7 +753,7 @@ async def test_what_is_already_planned_is_not_asked_for_either(office: Office) -
     await office.turn()
     assert office.called == [[b"bad", b"a"], [b"b"]]
     assert office.outcomes == [Outcome.PARTIALLY_REVOKED, Outcome.FAILED, Outcome.REVOKED]
-    assert office.calls.waiting == 0
+    assert office.calls.pending.waiting == 0
 
 
 # --- what is still on screens
@@ -762,7 +763,7 @@ async def test_what_waits_is_counted_in_devices_and_in_how_long_each_has_waited_
     office: Office, clock: TurnedClock
 ) -> None:
     """From the later of both records' times; what ends, is cut, lifted, taken back or tried again stays right."""
-    exposure, none = office.calls.exposure, dict.fromkeys(Severity, 0)
+    exposure, none = office.calls.pending.exposure, dict.fromkeys(Severity, 0)
     office.may_answer.clear()
     office.put(some("a", "b", time_ms=990_000), some("c", time_ms=995_000))  # it is 1,000 s past
     office.put(some("d", "e", "f", "g", time_ms=999_000), severity=Severity.LOW)
@@ -775,7 +776,7 @@ async def test_what_waits_is_counted_in_devices_and_in_how_long_each_has_waited_
     await office.turn()
     assert exposure.devices == none | {Severity.MEDIUM: 2, Severity.CRITICAL: 1, Severity.LOW: 4}
     assert exposure.device_s(clock.now_ms() + 1_000)[Severity.CRITICAL] == 6.0
-    office.calls.take_back(lambda each: b"a" in each.tokens)
+    office.calls.pending.take_back(lambda each: b"a" in each.tokens)
     office.answer = lambda each: REVOKED
     await office.turn(600, 5.0)
     assert (exposure.devices, exposure.device_s(clock.now_ms())) == (none, none)
@@ -786,5 +787,5 @@ async def test_what_is_tried_again_for_a_new_word_has_waited_since_then(office: 
     office.may_answer.clear()
     again = violation(time_ms=500)._replace(again_ms=998_000)
     office.put(parcel([b"a"], finding=again))
-    assert office.calls.exposure.device_s(clock.now_ms())[Severity.MEDIUM] == 2.0
-    assert office.calls.exposure.device_s(1)[Severity.MEDIUM] == 0
+    assert office.calls.pending.exposure.device_s(clock.now_ms())[Severity.MEDIUM] == 2.0
+    assert office.calls.pending.exposure.device_s(1)[Severity.MEDIUM] == 0

@@ -44,7 +44,7 @@ def made(push_type: int, notify_id: int, offset: int) -> Parcel:
 @pytest.mark.parametrize("severity", [Severity.HIGH, Severity.LOW])
 async def test_a_call_of_stale_tokens_stops_its_app_for_a_moment_only(office: Office, severity: Severity) -> None:
     """A bad token harms no other: the next probe is of another message, whatever its lane, and ends the pause."""
-    office.calls._lanes = Lanes({Severity.HIGH: 0.2, Severity.MEDIUM: 0.1, Severity.LOW: 0.05})
+    office.calls.pending.lanes = Lanes({Severity.HIGH: 0.2, Severity.MEDIUM: 0.1, Severity.LOW: 0.05})
     office.answer = lambda each: stale(each) if each.tokens[0].startswith(b"stale") else REVOKED
     office.put(some(*(f"stale-{number}" for number in range(1_000))), severity=Severity.CRITICAL)
     await office.turn(1.0)
@@ -184,7 +184,7 @@ async def test_in_an_outage_of_very_many_apps_one_that_waits_for_its_own_limit_a
     office: Office,
 ) -> None:
     """Memory is bounded where apps stand still, and not at the cost of one that only keeps its rate."""
-    office.calls._crowd = Crowd(1_000, 64_000, 256_000, 2_000)
+    office.calls.pending.crowd = Crowd(1_000, 64_000, 256_000, 2_000)
     for app in ("still", "well"):
         office.calls.app(app)
         office.put(*(some(*(f"{app}{at}-{number}" for number in range(1_000)), app=app) for at in range(2)))
