@@ -69,14 +69,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(name: str, rest: Sequence[str]) -> int:
-    if name == "run":  # until the service takes them over there is nothing to drain
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, lambda *_: sys.exit(0))
+    if name == "run":
+        _end_at_once()
     command = import_module(f"stream.commands.{name}")
     parser = argparse.ArgumentParser(prog=f"unpush {name}", description=command.HELP)
     command.add_arguments(parser)
     code: int = command.run(parser.parse_args(rest))
     return code
+
+
+def _end_at_once() -> None:
+    """What SIGTERM and SIGINT do until the service takes them over: there is nothing to drain. Not by an exception: one
+    that is raised inside a callback of the interpreter's own, as while it imports, is ignored."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: os._exit(0))
 
 
 def _version() -> str:

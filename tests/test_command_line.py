@@ -137,6 +137,39 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:
     assert (talks.communicate(timeout=30)[1], talks.returncode) == ("", 1)
 
 
+TOLD_WHILE_IMPORTING = """
+import os, signal, sys, types, weakref
+from stream.__main__ import main
+
+class Held: pass
+
+def run(_):
+    held = Held()
+    ref = weakref.ref(held, lambda _: os.kill(os.getpid(), getattr(signal, sys.argv[1])))
+    del held
+    print("went on")
+    return 1
+
+made = {"HELP": "", "add_arguments": lambda _: None, "run": run}
+sys.modules["stream.commands.run"] = types.SimpleNamespace(**made)
+sys.exit(main(["run"]))
+"""
+
+
+@pytest.mark.parametrize("told", ["SIGTERM", "SIGINT"])
+def test_a_signal_before_there_is_anything_to_drain_ends_the_start(told: str) -> None:
+    """Wherever the interpreter is: what is raised in a callback of its own, it ignores."""
+    ended = subprocess.run(
+        [sys.executable, "-c", TOLD_WHILE_IMPORTING, told],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
 def test_the_table_of_commands_is_the_folder_of_commands() -> None:
     modules = {path.stem for path in (ROOT / "stream" / "commands").glob("*.py")} - {"__init__"}
     assert modules <= set(command_line.COMMANDS)
