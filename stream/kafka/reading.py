@@ -109,47 +109,47 @@ def _grouped(places: list[AnyPlace], messages: list[Message]) -> Iterable[tuple[
 
 
 class Standing:
-    """Partitions that stand still until it is worth trying again."""
+    """Partitions that are not read for a while: they stand still until it is worth trying again, or rest."""
 
     def __init__(self, consumer: Consumer, names: Mapping[Topic, str]) -> None:
         self._consumer = consumer
         self._names = names
-        self._since: dict[Place, tuple[float, int]] = {}
+        self._until_s: dict[Place, float] = {}
         self._resumed: set[Place] = set()
         self.reasons: dict[Place, str] = {}
 
     def __contains__(self, place: Place) -> bool:
-        return place in self._since
+        return place in self._until_s
 
     def stand(self, place: Place, offset: int, why: Exception) -> None:
         """Read no more of this partition for now; go on from ``offset`` later."""
         if self.reasons.get(place) != str(why):
             log.warning("reading_waits", topic=self._names[place[0]], partition=place[1], offset=offset, why=str(why))
-        self._since[place] = (time.monotonic() + AGAIN_S, offset)
+        self._until_s[place] = time.monotonic() + AGAIN_S
         self.reasons[place] = str(why)
         at = TopicPartition(self._names[place[0]], place[1], offset)
         self._consumer.pause([at])
         self._consumer.seek(at)
 
-    def rest(self, place: Place, offset: int, wait_s: float) -> None:
-        """Read no more of this partition for so long, then go on from ``offset``, where it has come to: nothing is in
-        its way, it is only not urgent."""
-        self._since[place] = (time.monotonic() + wait_s, offset)
-        self._consumer.pause([TopicPartition(self._names[place[0]], place[1], offset)])
+    def rest(self, place: Place, wait_s: float) -> None:
+        """Read no more of this partition for so long: nothing is in its way, it is only not urgent. Without a seek: the
+        client goes on behind the last record that it gave us, and all of those were taken."""
+        self._until_s[place] = time.monotonic() + wait_s
+        self._consumer.pause([TopicPartition(self._names[place[0]], place[1])])
 
     def resume_due(self) -> None:
         """Let those go on whose time has come; they are remembered until a run of theirs was taken."""
-        if not self._since:
+        if not self._until_s:
             return
-        for place, (due_s, _) in list(self._since.items()):
+        for place, due_s in list(self._until_s.items()):
             if due_s <= time.monotonic():
-                del self._since[place]
+                del self._until_s[place]
                 self._resumed.add(place)
                 self._consumer.resume([TopicPartition(self._names[place[0]], place[1])])
 
     def doubts(self, place: Place, start: int, messages: list[Message]) -> bool:
-        """Whether the first run after a stand begins behind where it should: perhaps fetched before we sought back.
-        Seeks once more; a second time the gap is believed, since transactions leave such gaps too."""
+        """Whether the first run after a stand or a rest begins behind where it should: perhaps fetched before we sought
+        back. Seeks (once more); a second time the gap is believed, since transactions leave such gaps too."""
         if place not in self._resumed:
             return False
         self._resumed.discard(place)
@@ -167,7 +167,7 @@ class Standing:
         """These partitions are no longer read here; say so before the client lets them go. It remembers over all that
         that one was paused, and would never read it again."""
         for place in places:
-            if self._since.pop(place, None) is not None:
+            if self._until_s.pop(place, None) is not None:
                 self._consumer.resume([TopicPartition(self._names[place[0]], place[1])])
             self._resumed.discard(place)
             self.reasons.pop(place, None)

@@ -110,7 +110,7 @@ class Tail:
 
     @property
     def unread(self) -> Mapping[Place, int]:
-        """Records behind what was taken, by partition, as of the last second; from any thread."""
+        """Records behind what was taken, by partition, as the last fetch told; once a second, from any thread."""
         return self._lag.unread
 
     def silent(self, now_s: float) -> bool:
@@ -171,7 +171,7 @@ class Tail:
             self._at[place] = end
             self._standing.went_on(place)
             if place[0] is Topic.RESULTS and self._lag.is_none(place, end):
-                self._standing.rest(place, end, RESULTS_REST_S)
+                self._standing.rest(place, RESULTS_REST_S)
             if place in self._awaited:
                 self._arrived(place)
 

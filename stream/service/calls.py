@@ -100,7 +100,7 @@ class Calls:
         if wait_s <= 0:
             self.pending.again(parcel, last=last)
         else:
-            self.pending.retries.put(parcel, self._clock.monotonic_s() + wait_s, asked=asked)
+            self.pending.later(parcel, self._clock.monotonic_s() + wait_s, asked=asked)
         self._wake_one()
 
     def cut(self, parcel: Parcel, size: int) -> None:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
 from stream.service.absent import Absent
 from stream.service.docket import Docket
-from stream.service.evidence import by_message, events_of, may_act, news, stored_events
+from stream.service.evidence import events_of, may_act, news
 from stream.service.guarding import Guarding
 from stream.service.passes import Passes
-from stream.service.planning import Planning, ToDesk
-from stream.service.plans import Remembered
+from stream.service.planning import NEVER_S, Planning, ToDesk
 from stream.service.sorting import Sorter
 from stream.service.ways import ArrivedSend, Ways
 from stream.state.shard import EVERYTHING, Shard, StoredSend
@@ -29,8 +27,6 @@ from stream.work.condemned import Condemned
 from stream.work.endings import EXPIRED, unended
 from stream.work.judgement import Event, Judgement, Violation, judgement_of
 from stream.work.packing import CALL, Parcel
-
-NEVER_S: Final = float("-inf")
 
 
 class Desk:
@@ -58,8 +54,8 @@ class Desk:
         self.guarding = guarding or Guarding()
         sorter.draw = self.guarding.draw
         self._retention_ms = retention_ms
-        to_desk = ToDesk(self._look, self._wait_for_past, self._say_held, self._recall)
-        self.planning = Planning(self.shards, self.docket, self._passes, ways, self.guarding, to_desk)
+        to_desk = ToDesk(self._look, self._wait_for_past, self._say_held, self._loaded)
+        self.planning = Planning(wire, self.shards, self.docket, self._passes, ways, self.guarding, to_desk)
         self._absent = Absent(not_found_after_s)
         self.rested: Callable[[Condemned], None] = lambda _: None
         """Told of a message of which nothing is left to do for what acts; what is held of it may still be to come."""
@@ -261,12 +257,10 @@ class Desk:
     def _wait_for_past(self, it: Condemned) -> None:
         self.waits_for_past[it.shard][it] = None
 
-    def _recall(self, shard: Shard, remembered: Remembered, now_s: float) -> None:
-        """Look at a message that the store remembers as condemned. Raises RegistryDown."""
-        digest = remembered.digest
-        for message_id, events in by_message(stored_events(self._wire, shard, digest)).items():
-            it = self.docket.get(shard.number, message_id) or Condemned(shard.number, message_id, digest, now_s)
-            self._judge(it, shard, judgement_of(events), now_s)
+    def _loaded(self, shard: Shard, digest: bytes, message_id: str, events: list[Event], now_s: float) -> None:
+        """The store remembers a message as condemned, by these events."""
+        it = self.docket.get(shard.number, message_id) or Condemned(shard.number, message_id, digest, now_s)
+        self._judge(it, shard, judgement_of(events), now_s)
 
     # --- parcels come to their end
 

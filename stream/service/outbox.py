@@ -32,6 +32,7 @@ from stream.work.condemned import Condemned
 from stream.work.packing import Parcel
 
 POLL_S: Final = 0.005
+"""Half of the time that results wait for each other before they leave."""
 MARKED_AT_ONCE: Final = 2_000
 """Parts of sends whose marks are written in one go, or a single result's: the loop does nothing else meanwhile. A
 result of a campaign of single tokens has a thousand of them."""

@@ -13,21 +13,25 @@ from typing import Final, NamedTuple
 
 from stream.model import RegistryDown
 from stream.service.docket import Docket
-from stream.service.evidence import may_act
+from stream.service.evidence import by_message, may_act, stored_events
 from stream.service.guarding import Guarding
 from stream.service.passes import Passes
 from stream.service.plans import Plans, Remembered
 from stream.service.ways import Ways
 from stream.state.shard import Shard
+from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
+from stream.work.judgement import Event
 
 PARCELS_A_MESSAGE: Final = 96
 """A campaign plans no further ahead of its calls than this: half as many again as may be in flight. A thousand sends of
 one token take half a megabyte until they are settled."""
-MET_AT_ONCE: Final = 2
+MET_AT_ONCE: Final = 8
+MET_WHEN_BUSY: Final = 2
+"""So many where the loop has hardly time for its calls."""
 MEET_EVERY_S: Final = 0.01
 """Looking whose a message is costs a seventh of a call: while a million of them wait, two parts in a hundred of the
-loop's time, whether there is something to plan or the lanes are full."""
+loop's time, and more only where it has time to spare."""
 
 LOOK_AGAIN_S: Final = 0.1
 
@@ -43,8 +47,8 @@ class ToDesk(NamedTuple):
     """It must wait until more of the past has been read."""
     walked: Callable[[Condemned], None]
     """A chunk of its sends has been sorted."""
-    recall: Callable[[Shard, Remembered, float], None]
-    """A message is to be loaded from the store; raises RegistryDown."""
+    loaded: Callable[[Shard, bytes, str, list[Event], float], None]
+    """All events that the store has of a message: its digest, its id, and they."""
 
 
 class Planning:
@@ -52,6 +56,7 @@ class Planning:
 
     def __init__(
         self,
+        wire: Wire,
         shards: Mapping[int, Shard],
         docket: Docket,
         passes: Passes,
@@ -62,6 +67,9 @@ class Planning:
         """``shards``: those that are here now."""
         self.plans = Plans()
         """What waits."""
+        self.is_busy: Callable[[], bool] = lambda: False
+        """Whether the loop has no time to spare."""
+        self._wire = wire
         self._shards, self._docket, self._passes, self._ways = shards, docket, passes, ways
         self._guarding, self._to_desk = guarding, to_desk
         self._meet_again_s = NEVER_S
@@ -104,7 +112,7 @@ class Planning:
             self._recall(found, now_s)
         else:
             self._plan(found)
-        if now_s >= self._meet_again_s and self.plans.strangers > MET_AT_ONCE:  # else their turn comes soon enough
+        if now_s >= self._meet_again_s and self.plans.strangers > MET_AT_ONCE:  # fewer have their turn soon enough
             self._meet_strangers(now_s)
         return True
 
@@ -113,7 +121,7 @@ class Planning:
         if now_s < self._meet_again_s:
             return False
         self._meet_again_s = now_s + MEET_EVERY_S
-        met = list(islice(iter(self.plans.stranger, None), MET_AT_ONCE))
+        met = list(islice(iter(self.plans.stranger, None), MET_WHEN_BUSY if self.is_busy() else MET_AT_ONCE))
         for it in met:
             if (shard := self._shards.get(it.shard)) is not None:
                 self._passes.learn_app(it, shard)
@@ -123,11 +131,16 @@ class Planning:
     def _recall(self, remembered: Remembered, now_s: float) -> None:
         """Look at a message that the store remembers as condemned; later, where a registry is needed and does not
         answer."""
-        if (shard := self._shards.get(remembered.shard)) is not None:
-            try:
-                self._to_desk.recall(shard, remembered, now_s)
-            except RegistryDown:
-                self.plans.unreadable_now(remembered)
+        digest, shard = remembered.digest, self._shards.get(remembered.shard)
+        if shard is None:
+            return
+        try:
+            found = by_message(stored_events(self._wire, shard, digest))
+        except RegistryDown:
+            self.plans.unreadable_now(remembered)
+            return
+        for message_id, events in found.items():
+            self._to_desk.loaded(shard, digest, message_id, events, now_s)
 
     def _plan(self, it: Condemned) -> None:
         shard = self._shards.get(it.shard)

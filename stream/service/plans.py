@@ -1,6 +1,6 @@
 """What waits to be planned: messages by severity, those that the store remembers, and those that must wait.
 
-Pure bookkeeping; the desk does the planning.
+Pure bookkeeping; ``planning`` does the rest.
 """
 
 from __future__ import annotations

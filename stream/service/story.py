@@ -51,7 +51,7 @@ from stream.service.intake import Intake, ToLoop
 from stream.service.keys import Keys
 from stream.service.letterbox import LetterBox
 from stream.service.outbox import Outbox
-from stream.service.pace import GivingWay
+from stream.service.pace import GivingWay, Load
 from stream.service.restoring import Restoring
 from stream.service.sampling import Sampling
 from stream.service.settling import Settling
@@ -113,6 +113,7 @@ class Service:
         self._wire_results()
         self._wire_calls()
         self.desk = self._new_desk(retention_ms)
+        self.desk.planning.is_busy = Load(self.clock).is_heavy
         self.settling = Settling(
             self.desk,
             self.outbox,

@@ -52,7 +52,7 @@ class Pending:
         self.lanes.put(parcel, severity, first=first)
 
     def went(self, parcel: Parcel) -> None:
-        """It has ended, or is taken back; it waits nowhere any more."""
+        """One that waits nowhere has ended, or is taken back."""
         severity = self.severities.pop(parcel)
         self.crowd.went(parcel.client_id or "", severity, len(parcel.tokens))
         self.exposure.went(parcel, severity)
@@ -65,6 +65,10 @@ class Pending:
     def again(self, parcel: Parcel, *, last: bool = False) -> None:
         """It waits in its lane once more; ``last``: behind all others of its app there."""
         self.lanes.put(parcel, self.severities[parcel], last)
+
+    def later(self, parcel: Parcel, due_s: float, *, asked: bool = False) -> None:
+        """It waits for a retry until then; ``asked``: the gateway asked for that time."""
+        self.retries.put(parcel, due_s, asked=asked)
 
     def take_due(self, now_s: float) -> None:
         """Let what waited for a retry wait in its lane, as far as its time has come."""

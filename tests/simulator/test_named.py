@@ -141,9 +141,11 @@ def test_a_list_that_was_seen_before_is_not_looked_at_again(monkeypatch: pytest.
     monkeypatch.setattr(named, "_MOST_KNOWN", 3)
     for number in range(10):
         read(compact(7, [f"other-{number}"]), 0)
-        assert len(named._KNOWN) <= 3
+        assert len(named._known) <= 3
+    named._known.clear()
     tokens = ["a", "b", "a"]
-    read(compact(7, tokens), 0)
+    for each in (["x"], ["y"], tokens):
+        read(compact(7, each), 0)
     monkeypatch.setattr(named, "_rows", lambda *_: pytest.fail("looked at"))
     fields, again = read(compact(8, tokens), 0)
     assert again is not None

@@ -27,10 +27,10 @@ _END: Final = b"]}"
 _WEIGHTS: Final = np.cumprod(np.full(_LONGEST_BYTES // _WORD_BYTES, 0x9E3779B97F4A7C15, np.uint64))
 
 
-_KNOWN: Final[dict[bytes, tuple[int, int]]] = {}
+_MOST_KNOWN: Final = 10_000
+_known: Final[dict[bytes, tuple[int, int]]] = {}
 """How many tokens a list has, and how many different ones, by its digest: messages to the same people are revoked by
 the same lists, and need not be looked at again."""
-_MOST_KNOWN: Final = 10_000
 
 
 class Named:
@@ -95,13 +95,17 @@ def _looked_at(data: bytes, body_at: int) -> tuple[dict[str, object], Named] | N
         return None
     listed = memoryview(data)[begin - 1 : -1]
     digest = xxhash.xxh3_128_digest(listed)
-    counts = _KNOWN.get(digest) or _counted(data, begin, listed)
-    if counts is None:
-        return None
-    if len(_KNOWN) >= _MOST_KNOWN:
-        _KNOWN.clear()
-    _KNOWN[digest] = counts
+    if (counts := _known.get(digest)) is None:
+        if (counts := _counted(data, begin, listed)) is None:
+            return None
+        _remember(digest, counts)
     return fields, Named(listed, *counts, None, digest)
+
+
+def _remember(digest: bytes, counts: tuple[int, int]) -> None:
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[digest] = counts
 
 
 def _counted(data: bytes, begin: int, listed: memoryview) -> tuple[int, int] | None:
