@@ -314,8 +314,9 @@ class Service:
             self._kick.set()
 
     def busy(self) -> bool:
-        """Whether calls are due or violations wait: bulk reading gives way then. From any thread."""
-        return bool(self.calls.in_flight or len(self.desk.planning.plans) or self.outbox.size)
+        """Whether calls are due or violations wait: bulk reading gives way then. Results that are with the broker need
+        nothing of us. From any thread."""
+        return bool(self.calls.in_flight or len(self.desk.planning.plans))
 
     # --- what ends it
 
