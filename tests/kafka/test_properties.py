@@ -64,6 +64,12 @@ def test_a_result_is_delivered_once_to_all_replicas() -> None:
     assert (made["enable.idempotence"], made["acks"]) == (True, "all")
 
 
+def test_results_wait_for_each_other_and_dead_letters_hardly() -> None:
+    """Nobody waits for a result; for a dead letter a reader's thread does, and with it its shards."""
+    results, letters = properties.producer(settings()), properties.producer(settings(), "dead-letters")
+    assert letters["linger.ms"] < results["linger.ms"]
+
+
 def test_the_users_property_wins() -> None:
     own: dict[str, Any] = {"fetch.wait.max.ms": 7, "linger.ms": 9, "client.id": "mine"}
     assert properties.sends(settings(**own))["fetch.wait.max.ms"] == "7"

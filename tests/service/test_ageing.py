@@ -339,6 +339,16 @@ def test_nothing_is_dropped_before_what_was_given_up_is_delivered(world: Aged) -
     assert world.said() == [("FAILED", "expired")], "after a crash it is said of what is still there"
 
 
+def begin_anew_with_a_withdrawal(world: Aged) -> None:
+    """The store is lost, and what is read first is that m is withdrawn; all that was before is still to be read."""
+    world.restart(keep=False)
+    world.recall_due, world.shard.recalled = False, True
+    world.clock.ms += 10 * MINUTE_MS
+    world.violate("m", status=Status.WITHDRAWN)
+    for topic in Topic:
+        world.read(topic)
+
+
 def test_a_withdrawal_is_said_once_though_its_message_was_forgotten_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,12 +358,7 @@ def test_a_withdrawal_is_said_once_though_its_message_was_forgotten_meanwhile(
     world.violate("m")
     world.violate("m", status=Status.WITHDRAWN)
     world.clock.ms += HOUR_MS
-    world.restart(keep=False)
-    world.recall_due, world.shard.recalled = False, True
-    world.clock.ms += 10 * MINUTE_MS
-    world.violate("m", status=Status.WITHDRAWN)
-    for topic in Topic:
-        world.read(topic)
+    begin_anew_with_a_withdrawal(world)
     world.tell()
     world.read_all_past(Topic.RESULTS)
     for _ in range(3):
@@ -380,12 +385,7 @@ def test_nothing_is_lost_where_a_withdrawn_message_was_forgotten_and_confirmed_a
     world.clock.ms += HOUR_MS
     for number in range(40):
         world.send("m", [f"t{number}"])
-    world.restart(keep=False)
-    world.recall_due, world.shard.recalled = False, True
-    world.clock.ms += 10 * MINUTE_MS
-    world.violate("m", status=Status.WITHDRAWN)
-    for topic in Topic:
-        world.read(topic)
+    begin_anew_with_a_withdrawal(world)
     world.read_all_past(Topic.SENDS, Topic.RESULTS)
     while world.move("revoked"):
         pass

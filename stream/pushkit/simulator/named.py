@@ -7,7 +7,7 @@ with the tokens, all of one length, in ASCII without escapes. Not promised: spee
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -112,13 +112,14 @@ def _counted(data: bytes, begin: int, listed: memoryview) -> tuple[int, int] | N
     """How many tokens, and how many different ones; None where their form is not the one that is known."""
     if (rows := _rows(data, begin)) is None:
         return None
-    return len(rows), len(rows) if _ends_differ(rows) or _all_differ(rows) else len(set(_loaded(listed)))
+    return len(rows), len(rows) if _all_differ(rows) else len(set(_loaded(listed)))
 
 
 def _rows(data: bytes, begin: int) -> _Bytes | None:
-    """A row for each token, its quotes and what stands after it; None where that is not the form."""
+    """A row for each token, its quotes and what stands after it; None where that is not the form. ``data`` ends with
+    the list and the object that it is in."""
     chars = data.find(b'"', begin + 1) - begin - 1
-    if not 1 <= chars <= _LONGEST_BYTES or not data.endswith(_END) or data.find(b"\\", begin) >= 0:
+    if not 1 <= chars <= _LONGEST_BYTES or data.find(b"\\", begin) >= 0:
         return None
     count, odd = divmod(len(data) - 1 - begin, chars + 3)
     if odd:
@@ -138,28 +139,13 @@ def _are_strings(rows: _Bytes) -> bool:
     )
 
 
-def _ends_differ(rows: _Bytes) -> bool:
-    """The same as ``_all_differ`` by the first two words of each token and its last, at a third of the price."""
-    count, stride = rows.shape
-    last = stride - 2 - _WORD_BYTES
-    if last < 1:
-        return False
-    sums = np.zeros(count, np.uint64)
-    for start, weight in zip((1, min(1 + _WORD_BYTES, last), last), _WEIGHTS[:3], strict=True):
-        sums += np.ndarray(count, np.uint64, rows, start, stride) * weight
-    return _none_twice(sums)
-
-
 def _all_differ(rows: _Bytes) -> bool:
     """Whether no two tokens have the same sum, and so none are equal; if two have, they may still differ."""
     count, chars = len(rows), rows.shape[1] - 3
     words = -(-chars // _WORD_BYTES)
     padded = np.zeros((count, words * _WORD_BYTES), np.int8)
     padded[:, :chars] = rows[:, 1:-2]
-    return _none_twice(padded.view(np.uint64) @ _WEIGHTS[:words])
-
-
-def _none_twice(sums: npt.NDArray[Any]) -> bool:
+    sums = padded.view(np.uint64) @ _WEIGHTS[:words]
     sums.sort()
     return not np.count_nonzero(sums[1:] == sums[:-1])
 
