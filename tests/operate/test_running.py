@@ -409,6 +409,22 @@ async def test_a_dead_letter_topic_that_takes_nothing_makes_it_not_ready(tmp_pat
         assert "unpush_ready 0.0" in metrics
 
 
+async def test_bulk_reading_gives_way_to_calls_and_not_to_results_with_the_broker(tmp_path: Path) -> None:
+    """A call in flight is urgent; a result that waits to be delivered needs nothing of us."""
+    async with running(tmp_path, 'shutdown.drain = "1s"\nkafka.properties."linger.ms" = "5000"') as rig:
+        await rig.ready()
+        assert not rig.service.busy()
+        rig.send("m1", 1)
+        rig.event("v1", "m1")
+        await rig.until("/api/status", lambda _: rig.service.outbox.size == 1)
+        assert not rig.service.busy()
+        await rig.simulator.set_faults(HANGING)
+        rig.send("m2", 1)
+        rig.event("v2", "m2")
+        await rig.until("/api/status", lambda r: r.json["callsInFlight"] == 1)
+        assert rig.service.busy()
+
+
 async def test_it_answers_while_it_drains(tmp_path: Path) -> None:
     """Stays up during drain: /readyz 503 draining, /livez 200."""
     async with running(tmp_path, 'shutdown.drain = "1s"') as rig:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream.service.clock import Clock
-from stream.service.pace import Load
+from stream.service.pace import FULL, SMALL, GivingWay, Load
 from stream.service.plans import PARCELS_READY
 from tests.service.small_world import SmallWorld
 
@@ -78,6 +78,17 @@ def test_a_thread_is_busy_that_worked_for_more_than_half_of_the_time() -> None:
     for passed_s, worked_s, heavy in ((1.0, 0.6, True), (1.0, 0.4, False), (0.01, 0.009, True), (60.0, 1.0, False)):
         clock.now_s, clock.worked = clock.now_s + passed_s, clock.worked + worked_s
         assert load.is_heavy() is heavy
+
+
+def test_bulk_reading_takes_small_batches_while_something_is_urgent() -> None:
+    """And rests between them."""
+    calls = [True]
+    pace = GivingWay(lambda: bool(calls))
+    begun_s = time.monotonic()
+    pace.rest(0.02)
+    assert (pace.most(), time.monotonic() - begun_s >= 0.02) == (SMALL, True)
+    calls.clear()
+    assert pace.most() == FULL
 
 
 def test_the_clock_tells_what_this_thread_has_worked() -> None:
