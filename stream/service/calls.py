@@ -1,9 +1,9 @@
 """Calls: parcels wait in lanes, leave within limits, and come back as one of three endings for each token.
 
-Promised: never more calls in flight than ``max_in_flight``, of one app than ``max_in_flight_per_app`` but for what is
-CRITICAL; never more devices a second of an app than its share; the most severe first; a parcel leaves this room by
-``end`` exactly once (or is taken back, or cut into pieces that do). A call is tried again by due time and blocks
-nobody. Not promised: that a call whose answer was lost had no effect; revoking twice is harmless.
+Promised: never more calls in flight than ``max_in_flight``, of one app among others than ``max_in_flight_per_app`` but
+for what is CRITICAL; never more devices a second of an app than its share; the most severe first; a parcel leaves this
+room by ``end`` exactly once (or is taken back, or cut into pieces that do). A call is tried again by due time and
+blocks nobody. Not promised: that a call whose answer was lost had no effect; revoking twice is harmless.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Calls:
         self._replaced = replaced
         self._wanted = wanted
         self._keyless = keyless
-        self._most_of_one = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
+        self._most_beside_others = most_of_one_app(settings.max_in_flight, settings.max_in_flight_per_app)
         self._refused = Refused()
         self._sleepers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -241,8 +241,15 @@ class Calls:
     def _bounded(self, allowed: Callable[[str], bool]) -> Callable[[str], bool]:
         """Of these, those that have fewer calls in flight than one app may. What is CRITICAL does not count: it would
         keep its own app's milder lanes from what is theirs."""
-        apps, bound = self.apps, self.gate.bound.of_one_app(self._most_of_one)
+        apps, bound = self.apps, self._most_of_one()
         return lambda app: (app not in apps or apps[app].milder < bound) and allowed(app)
+
+    def _most_of_one(self) -> int:
+        """Calls of one app in flight. Room is kept for the others where there are any, or where one that comes would
+        wait for long."""
+        if len(self.apps) == 1 and not self._settings.max_in_flight_per_app and self.gate.bound.is_quick:
+            return self._settings.max_in_flight
+        return self.gate.bound.of_one_app(self._most_beside_others)
 
     async def _carry(self, parcel: Parcel) -> None:
         app = self.app(parcel.client_id or "")

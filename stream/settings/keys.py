@@ -124,7 +124,8 @@ KEYS: Final = (
         "Calls under way at once, this process. A higher number helps only where the gateway is far away."),
     Key("push_kit", "max_in_flight_per_app", kinds.whole(0, 10_000), 0, "calls",
         "Of these, one app's at most, so that the others find room however slow its answers are; CRITICAL may have "
-        "more. 0: three quarters, and of a few one less than is not kept for CRITICAL."),
+        "more. 0: three quarters, and of a few one less than is not kept for CRITICAL; all while this process has met "
+        "no other app and answers come within a second."),
     Key("push_kit", "give_up_after", kinds.duration("0s", "3650d"), "24h", "duration",
         "Then FAILED, with the last reason. Counted from the later record's timestamp, never before one attempt "
         "unless the app is paused; not beyond `store.retention`, which it is by default where that is shorter."),

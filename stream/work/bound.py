@@ -27,6 +27,9 @@ WEIGHT: Final = 1 / 64
 HEAVIEST: Final = 6.0
 """… and of one that took ten times as long (a timeout), at most this multiple: one alone changes nothing."""
 
+QUICK_S: Final = 1.0
+"""A call that is answered within this is quick."""
+
 
 class LearnedBound:
     """Calls in flight, of all apps together."""
@@ -44,6 +47,11 @@ class LearnedBound:
         self._steps = 0
         """Times that it was raised since a call failed."""
         self._changed_s = self._lowered_s = float("-inf")
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether answers have come, and come quickly: then a slot comes free at any moment, whoever has them all."""
+        return 0.0 < self._usual_s < QUICK_S
 
     def of_one_app(self, most: int) -> int:
         """Calls of one app in flight, of at most so many: where few are allowed it leaves one place to the others, and

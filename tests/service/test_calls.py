@@ -702,6 +702,35 @@ async def test_however_slow_one_app_answers_a_quarter_of_all_calls_in_flight_is_
     await close(office)
 
 
+@pytest.mark.parametrize(
+    ("answered_after_s", "asked", "other", "at_most"),
+    [(0.1, 0, False, 7), (0.1, 0, True, 6), (0.1, 2, False, 2), (2.0, 0, False, 6)],
+    ids=["alone", "beside-another", "set", "slow"],
+)
+async def test_an_app_that_nobody_is_beside_may_have_all_calls_while_they_come_back_soon(
+    clock: TurnedClock, answered_after_s: float, asked: int, other: bool, at_most: int
+) -> None:
+    """All but the slot that is kept for CRITICAL. Who comes later waits for the next answer; where that may take long,
+    or where others have been met, or the settings say otherwise, room is kept for them."""
+    office = Office(clock, replace(SETTINGS, max_in_flight=8, max_in_flight_per_app=asked))
+    if other:
+        office.put(some("o", app="other"))
+        await office.turn()
+    office.may_answer.clear()
+    office.put(some("t", app="big"))
+    await office.turn(answered_after_s)
+    office.may_answer.set()
+    await office.turn()
+    office.may_answer.clear()
+    office.put(*(some(f"t{n}", app="big") for n in range(100)), severity=Severity.HIGH)
+    await office.turn()
+    assert office.flying == at_most
+    office.may_answer.set()
+    await office.turn(1.0)
+    assert len(office.ended) == 101 + other
+    await close(office)
+
+
 async def test_what_one_app_may_have_in_flight_is_a_setting(clock: TurnedClock) -> None:
     """``max_in_flight_per_app``."""
     office = Office(clock, replace(SETTINGS, max_in_flight=8, max_in_flight_per_app=2))
