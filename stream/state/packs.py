@@ -12,10 +12,11 @@ verifies: RocksDB verifies such values with a CRC32C that takes five times as lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import xxhash
@@ -31,9 +32,13 @@ PACK_BYTES: Final = 16_000
 
 _COUNT: Final = Struct(">H")
 _ROW: Final = Struct(">QQ8sI")
+_ROW_AND_NEXT: Final = Struct(">QQ8sI24xI")
+"""A row, and of the one behind it where its record starts: there this one's ends."""
 _FIRST: Final = Struct(">Q")
 _SEAL_BYTES: Final = 8
 _ROWS: Final = np.dtype([("offset", ">u8"), ("time", ">u8"), ("digest", ">u8"), ("start", ">u4")])
+
+AnyBytes = TypeVar("AnyBytes", bytes, memoryview)
 
 
 class Packed(NamedTuple):
@@ -106,32 +111,46 @@ def unsealed(value: bytes) -> memoryview:
 class Finder:
     """Finds the records of one bucket by their offsets; best asked for in their order."""
 
-    __slots__ = ("_large", "_pack", "_small", "_store", "_up_to")
+    __slots__ = ("_large", "_pack", "_small", "_store", "_up_to", "large")
 
-    def __init__(self, store: Store, shard: int, bucket: int) -> None:
-        """What is stored later may not be found."""
+    def __init__(self, store: Store, shard: int, bucket: int, *, large: bool) -> None:
+        """What is stored later may not be found. ``large``: whether to look first among what lies alone; it says
+        afterwards where the last one was."""
         self._small, self._large = keys.head(b"S", shard, bucket), keys.head(b"L", shard, bucket)
-        self._store, self._up_to = store, store.seeker()
-        self._pack = b""
+        self._store, self.large = store, large
+        self._up_to: Callable[[bytes], Put | None] | None = None
+        """Made when it is needed: a view costs as much as reading a pack."""
+        self._pack: _Pack[bytes] | None = None
 
     def find(self, offset: int) -> tuple[int, bytes, int] | None:
         """Record time of a send, bytes that end with its record, and where in them it begins; None: it is not there.
         Raises StoreCorrupt."""
-        if (send := self._in_pack(offset)) is not None:
-            return send.timestamp_ms, self._pack[send.start : send.end], 0
-        value = self._store.get_sealed(keys.name(self._large, offset))
-        send = find(unsealed(value), offset) if value is not None else None
-        return None if send is None or value is None else (send.timestamp_ms, value, _SEAL_BYTES + send.start)
+        if self._pack is not None and (send := self._pack.find(offset)) is not None:
+            return _cut_out(self._pack.value, send)
+        if self.large:
+            return self._alone(offset) or self._in_pack(offset)
+        return self._in_pack(offset) or self._alone(offset)
 
-    def _in_pack(self, offset: int) -> Packed | None:
-        """A small send, in the pack at hand or the one that is at hand from now on."""
-        if self._pack and (send := find(self._pack, offset)) is not None:
-            return send
+    def _in_pack(self, offset: int) -> tuple[int, bytes, int] | None:
+        """A small send; its pack is at hand from now on."""
+        if self._up_to is None:
+            self._up_to = self._store.seeker()
         pair = self._up_to(keys.name(self._small, offset))
-        if pair is None or (send := find(pair[1], offset)) is None:
+        if pair is None or (send := (pack := _Pack(pair[1])).find(offset)) is None:
             return None
-        self._pack = pair[1]
-        return send
+        self._pack, self.large = pack, False
+        return _cut_out(pair[1], send)
+
+    def _alone(self, offset: int) -> tuple[int, bytes, int] | None:
+        value = self._store.get_sealed(keys.name(self._large, offset))
+        if value is None or (send := _Pack(unsealed(value)).find(offset)) is None:
+            return None
+        self.large = True
+        return send.timestamp_ms, value, _SEAL_BYTES + send.start
+
+
+def _cut_out(pack: bytes, send: Packed) -> tuple[int, bytes, int]:
+    return send.timestamp_ms, pack[send.start : send.end], 0
 
 
 def _rows(batch: Batch) -> np.ndarray:
@@ -163,19 +182,34 @@ def unpack(pack: bytes | memoryview) -> Iterator[Packed]:
         yield Packed(offset, timestamp_ms, digest, start - before, end)
 
 
-def find(pack: bytes | memoryview, offset: int) -> Packed | None:
-    """One send of a pack; mostly its place is its distance from the first."""
-    (count,) = _COUNT.unpack_from(pack)
-    (first,) = _FIRST.unpack_from(pack, _COUNT.size)
-    place = offset - first
-    if 0 <= place < count and _FIRST.unpack_from(pack, _COUNT.size + place * _ROW.size)[0] == offset:
-        return _row(pack, count, place)
-    return next((send for send in unpack(pack) if send.offset == offset), None)
+class _Pack(Generic[AnyBytes]):
+    """A pack of which some sends are looked for."""
 
+    __slots__ = ("_before", "_count", "_first", "value")
 
-def _row(pack: bytes | memoryview, count: int, place: int) -> Packed:
-    at, body = _COUNT.size + place * _ROW.size, _COUNT.size + count * _ROW.size
-    offset, timestamp_ms, digest, start = _ROW.unpack_from(pack, at)
-    before = _ROW.unpack_from(pack, _COUNT.size)[3] - body
-    end = _ROW.unpack_from(pack, at + _ROW.size)[3] - before if place + 1 < count else len(pack)
-    return Packed(offset, timestamp_ms, digest, start - before, end)
+    def __init__(self, value: AnyBytes) -> None:
+        self.value: AnyBytes = value
+        (self._count,) = _COUNT.unpack_from(value)
+        self._first, _, _, start = _ROW.unpack_from(value, _COUNT.size)
+        self._before = start - _COUNT.size - self._count * _ROW.size
+
+    def find(self, offset: int) -> Packed | None:
+        """One send; mostly its place is its distance from the first."""
+        place = offset - self._first
+        if not 0 <= place < self._count or self._offset(place) != offset:
+            place = bisect_left(range(self._count), offset, key=self._offset)
+            if place == self._count or self._offset(place) != offset:
+                return None
+        return self._row(place)
+
+    def _offset(self, place: int) -> int:
+        offset: int = _FIRST.unpack_from(self.value, _COUNT.size + place * _ROW.size)[0]
+        return offset
+
+    def _row(self, place: int) -> Packed:
+        at = _COUNT.size + place * _ROW.size
+        if place + 1 < self._count:
+            offset, timestamp_ms, digest, start, next_start = _ROW_AND_NEXT.unpack_from(self.value, at)
+            return Packed(offset, timestamp_ms, digest, start - self._before, next_start - self._before)
+        offset, timestamp_ms, digest, start = _ROW.unpack_from(self.value, at)
+        return Packed(offset, timestamp_ms, digest, start - self._before, len(self.value))

@@ -98,6 +98,8 @@ class Shard:
         self.stored = Scans(number, store, bucket_ms, lambda: self._buckets)
         self._dropping: Dropping | None = None
         self._tail = Tail()
+        self._large = False
+        """Whether the send that was read last lay alone: mostly the next one does too."""
         self._fill_tail()
 
     def __repr__(self) -> str:
@@ -341,12 +343,13 @@ class Shard:
         return self._read(bucket, walk.take_back(offsets, min(most, max(1, most_bytes // walk.mean_bytes))))
 
     def _read(self, bucket: int, offsets: list[int]) -> list[StoredSend]:
-        finder, found = Finder(self._store, self.number, bucket), list[StoredSend]()
+        finder, found = Finder(self._store, self.number, bucket, large=self._large), list[StoredSend]()
         for offset in offsets:
             if (send := finder.find(offset)) is not None:
                 found.append(StoredSend(bucket, offset, *send))
             else:
                 self._require_gone(bucket, offset)
+        self._large = finder.large
         return found
 
     def _require_gone(self, bucket: int, offset: int) -> None:

@@ -6,7 +6,7 @@ reads. Errors are those of ``primitives`` and BadRecord.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from stream.model import MAX_NOTIFY_ID, Send, SendHead
 from stream.wire.foreign import resolution
@@ -31,22 +31,51 @@ from stream.wire.validity import FIRST_MS, LAST_MS, notify_id_of, require_filled
 NAME = "MessageSent"
 
 
-def read_send(data: bytes, at: int) -> Send:
-    """A send of the present schema, whole."""
-    head, at = _read_head(data, at)
-    return Send(head, read_tokens(data, at))
+class _Begin(NamedTuple):
+    """The fields before the time, and the bytes that they were read from."""
+
+    raw: bytes
+    message_id: str
+    client_id: str
+    notify_id: int | None
+    push_type: int
+
+
+class SendReader:
+    """Sends of the present schema, whole. Those of a campaign begin alike, up to the time: what was read of the last
+    one is not read again."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: _Begin | None = None
+
+    def __call__(self, data: bytes, at: int) -> Send:
+        """The send whose fields begin at ``at``, to the end of ``data``."""
+        begin = self._last
+        if begin is None or not data.startswith(begin.raw, at):
+            begin = self._last = _read_begin(data, at)
+        head, at = _read_rest(begin, data, at + len(begin.raw))
+        return Send(head, read_tokens(data, at))
 
 
 def read_send_head(data: bytes, at: int) -> SendHead:
     """A send of the present schema without its tokens, which are neither read nor checked."""
-    return _read_head(data, at)[0]
+    begin = _read_begin(data, at)
+    return _read_rest(begin, data, at + len(begin.raw))[0]
 
 
-def _read_head(data: bytes, at: int) -> tuple[SendHead, int]:
+def _read_begin(data: bytes, at: int) -> _Begin:
+    start = at
     message_id, at = read_text(data, at)
     client_id, at = read_text(data, at)
     notify_id, at = read_optional_long(data, at)
     push_type, at = read_long(data, at)
+    return _Begin(data[start:at], message_id, client_id, notify_id, push_type)
+
+
+def _read_rest(begin: _Begin, data: bytes, at: int) -> tuple[SendHead, int]:
+    _, message_id, client_id, notify_id, push_type = begin
     sent_at_ms, at = read_long(data, at)
     request_id, at = read_optional_text(data, at)
     at = skip_texts(data, at)

@@ -18,12 +18,17 @@ from stream.wire.primitives import blob, long, read_count, read_length
 _RUN: Final = 64
 """Tokens cut out in one go: big enough to be fast, small enough that 64 cached layouts per length cost nothing."""
 
+_ONE: Final = long(1)
+_NO_MORE: Final = long(0)
+
 
 def read_tokens(data: bytes, at: int) -> Sequence[bytes]:
     """The tokens from ``at`` to the end of ``data``, a tuple or a TokenBlock.
 
     Raises ValueError for bytes behind them or a token not UTF-8.
     """
+    if data[at : at + 1] == _ONE and (token := _only_token(data, at + 1)) is not None:
+        return (token,)
     tokens, at = _read_blocks(data, at)
     if at != len(data):
         raise ValueError(f"{len(data) - at} bytes follow the last field")
@@ -31,6 +36,15 @@ def read_tokens(data: bytes, at: int) -> Sequence[bytes]:
         for token in tokens:
             token.decode()
     return tokens
+
+
+def _only_token(data: bytes, at: int) -> bytes | None:
+    """What most sends have: one token, in ASCII, and no other block. None: read it as any other list."""
+    length, begin = read_length(data, at)
+    if begin + length + 1 != len(data) or data[-1:] != _NO_MORE:
+        return None
+    token = data[begin:-1]
+    return token if token.isascii() else None
 
 
 def _read_blocks(data: bytes, at: int) -> tuple[tuple[bytes, ...] | TokenBlock, int]:

@@ -32,7 +32,7 @@ class Wire:
             raise SettingsError('avro.write_format "confluent" needs a Schema Registry: set avro.registry_url')
         self._looks = Looks(sends.NAME, registry)
         self._heads = Readers(sends.NAME, sends.read_send_head, sends.send_head_reader, registry)
-        self._sends = Readers(sends.NAME, sends.read_send, sends.send_reader, registry)
+        self._sends = Readers(sends.NAME, sends.SendReader(), sends.send_reader, registry)
         self._violations = Readers(violations.NAME, violations.read_violation, violations.violation_reader, registry)
         self._results = Readers(results.NAME, results.read_result, results.result_reader, registry)
         self._ids = registry if write_format == "confluent" else None

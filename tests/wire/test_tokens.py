@@ -50,6 +50,29 @@ def test_one_token_of_another_length_among_a_thousand_is_found() -> None:
         assert read_tokens(tokens_written(tokens), 0) == tokens
 
 
+@pytest.mark.parametrize("token", [b"", b"t", b"t" * 112, "é".encode()])
+def test_one_token_that_does_not_end_the_send_is_read_as_any_list(token: bytes) -> None:
+    """The short way is only taken where nothing but the list's end follows."""
+    whole = tokens_written((token,))
+    assert read_tokens(b"head" + whole, 4) == (token,)
+    assert read_tokens(whole[:-1] + tokens_written((b"more",)), 0) == (token, b"more")
+    for wrong in (whole[:-1], whole[:-2], whole + b"\0", whole[:-1] + b"\2"):
+        with pytest.raises((IndexError, ValueError)):
+            read_tokens(wrong, 0)
+
+
+def test_sends_that_begin_alike_are_told_apart() -> None:
+    """What was read of the last send is used again only where the same bytes stand."""
+    heads = [HEAD, HEAD._replace(sent_at_ms=HEAD.sent_at_ms + 1), HEAD._replace(push_type=HEAD.push_type + 1)]
+    heads += [HEAD._replace(message_id=HEAD.message_id + "2"), HEAD._replace(notify_id=None), HEAD]
+    sends = [Send(head, (b"token",)) for head in heads]
+    written = [wire.encode_send(send) for send in sends]
+    assert [wire.send(each) for each in written] == sends
+    for cut in range(len(written[0])):
+        with pytest.raises(BadRecord):
+            wire.send(written[0][:cut])
+
+
 def test_a_length_written_longer_than_needed_is_read_all_the_same() -> None:
     """Avro does not ask for the shortest number."""
     assert read_tokens(long(2) + b"\x82\x80\x00a" + b"\x82\x80\x00b" + b"\0", 0) == (b"a", b"b")
