@@ -182,6 +182,7 @@ class Town:
             self._until_quiet()
         self._let_time_pass()
         for instance in self.instances:
+            assert not instance.desk.planning.plans.any, "a message waits for ever to be planned"
             assert not instance.calls.pending.waiting, "calls wait for ever"
             assert not instance.flights, "a call is not answered"
             assert not instance.outbox.size, "results wait for ever"
@@ -191,7 +192,7 @@ class Town:
         grows."""
         for _ in range(CATCHES_UP_S):
             if not any(
-                instance.calls.pending.waiting or instance.outbox.size or instance.flights
+                instance.calls.pending.waiting or instance.outbox.size or not instance.at_rest
                 for instance in self.instances
             ):
                 return
