@@ -130,8 +130,15 @@ def test_a_large_send_among_small_ones_is_found_and_so_are_its_neighbours(shard:
     sizes = [200, 200, BLOB_MIN_BYTES, 200, BLOB_MIN_BYTES // 2, BLOB_MIN_BYTES // 2 + 1, *[200] * 10]
     add_sends(shard, [(at, f"m{at}", T0_MS, bytes(size)) for at, size in enumerate(sizes)])
     assert [[len(send.value) for send in walked(shard, f"m{at}")] for at in range(len(sizes))] == [[n] for n in sizes]
-    add_sends(shard, [(100 + at, "all", T0_MS, bytes(size)) for at, size in enumerate(sizes)])
+
+
+def test_sends_that_lie_alone_and_in_packs_are_found_in_turn(shard: Shard) -> None:
+    """A reader looks first where the last one was, and then in the other place."""
+    sizes = [200, BLOB_MIN_BYTES, 200, 200, BLOB_MIN_BYTES, BLOB_MIN_BYTES, 200]
+    for at, size in enumerate(sizes):
+        add_sends(shard, [(at, "all", T0_MS, bytes(size))])  # a batch each, so that a large one lies alone
     assert [len(send.value) for send in walked(shard, "all")] == sizes
+    assert [[len(send.value) for send in walked(shard, "all", most=most)] for most in (1, 2)] == [sizes, sizes]
 
 
 @given(st.integers(0, 0xFFFF), st.integers(0, keys.LAST_BUCKET), st.sampled_from(keys.DATA_KINDS), digests, numbers)
