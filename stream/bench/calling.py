@@ -102,6 +102,7 @@ def _campaigns(town: Town, sizes: Sizes) -> list[Figure]:
     with town.place("campaign") as place, place.service() as service:
         service.wait_until_ready()
         writer = load.Writer(place.bootstrap_servers, linger_ms=0)
+        writer.connect(place.violations)
         for number in range(sizes.rounds):
             calls, took_s = _campaign(place, service, writer, number, sizes.campaign_sends)
             found.add(f"{of}: calls", "", calls, at_most(fewest))

@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream.model import Send, SendHead, Severity, StartError, Status, ViolationEvent
 from stream.wire.wire import Wire
 
 CLIENT_ID: Final = "bench"
 _TOKEN_CHARS: Final = 112
+_CONNECT_WITHIN_S: Final = 10.0
 _FLUSH_WITHIN_S: Final = 120.0
 _QUEUED_BYTES: Final = 64 << 20
 
@@ -76,6 +77,13 @@ class Writer:
                 "queue.buffering.max.kbytes": _QUEUED_BYTES >> 10,
             }
         )
+
+    def connect(self, topic: str) -> None:
+        """Be ready to write: the first record waits for no connection and no look at who leads. Raises StartError."""
+        try:
+            self._producer.list_topics(topic, _CONNECT_WITHIN_S)
+        except KafkaException as error:
+            raise StartError(f"Kafka does not tell the benchmark who leads {topic}: {error}") from None
 
     def write(self, topic: str, records: Iterable[Record]) -> None:
         """As quickly as it goes; returns when all is delivered."""

@@ -92,6 +92,7 @@ def _paced(place: Place, numbers: Iterator[int], per_s: float, over: Callable[[i
     """Each violation's wait, in ms. Raises StartError where a request does not come."""
     place.gateway.forget()
     writer, produced_ns = load.Writer(place.bootstrap_servers, linger_ms=0), dict[int, int]()
+    writer.connect(place.violations)
     begun_s = time.perf_counter()
     while not over(len(produced_ns)):
         time.sleep(max(0.0, begun_s + len(produced_ns) / per_s - time.perf_counter()))

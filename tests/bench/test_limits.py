@@ -66,6 +66,13 @@ def test_the_bare_loop_stores_every_record_as_it_came(children: Children, topics
     store.close()
 
 
+def test_a_writer_that_finds_no_broker_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence, before anything is timed."""
+    monkeypatch.setattr("stream.bench.load._CONNECT_WITHIN_S", 0.2)
+    with pytest.raises(StartError, match="who leads bench\\.violations"):
+        Writer("127.0.0.1:9", linger_ms=0).connect("bench.violations")
+
+
 def test_sends_of_the_load_are_what_the_service_reads() -> None:
     """Valid records: keys are messageIds, tokens 112 characters, notifyIds their numbers."""
     wire = Wire()
