@@ -135,11 +135,13 @@ class Finder:
         """A small send; its pack is at hand from now on."""
         if self._up_to is None:
             self._up_to = self._store.seeker()
-        pair = self._up_to(keys.name(self._small, offset))
-        if pair is None or (send := (pack := _Pack(pair[1])).find(offset)) is None:
+        if (pair := self._up_to(keys.name(self._small, offset))) is None:
+            return None
+        pack = _Pack(pair[1])
+        if (send := pack.find(offset)) is None:
             return None
         self._pack, self.large = pack, False
-        return _cut_out(pair[1], send)
+        return _cut_out(pack.value, send)
 
     def _alone(self, offset: int) -> tuple[int, bytes, int] | None:
         value = self._store.get_sealed(keys.name(self._large, offset))
@@ -183,7 +185,7 @@ def unpack(pack: bytes | memoryview) -> Iterator[Packed]:
 
 
 class _Pack(Generic[AnyBytes]):
-    """A pack of which some sends are looked for."""
+    """A pack of which some sends are looked for; its rows ascend by offset."""
 
     __slots__ = ("_before", "_count", "_first", "value")
 

@@ -263,7 +263,7 @@ def _note(parcel: Parcel, part: SendPart, timestamp_ms: int) -> None:
     parcel.place_count += part.token_count
     if timestamp_ms > parcel.violation.first_timestamp_ms:
         parcel.late_sends.add(part.offset)
-    if timestamp_ms < parcel.oldest_ms:  # for each send of a campaign: min and max take four times as long
+    if timestamp_ms < parcel.oldest_ms:  # for each send of a campaign: min and max take ten times as long
         parcel.oldest_ms = timestamp_ms
     if timestamp_ms > parcel.newest_ms:
         parcel.newest_ms = timestamp_ms
