@@ -17,27 +17,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from confluent_kafka import KafkaException, Producer
 
 from stream.kafka import properties
 from stream.kafka.cluster import Cluster
-from stream.kafka.headers import Headers
 from stream.kafka.membership import Membership
-from stream.kafka.originals import headers_again
 from stream.kafka.past import Past
-from stream.kafka.preflight import World, changed
+from stream.kafka.preflight import World
 from stream.kafka.tail import Tail
 from stream.kafka.unowned import Unowned
-from stream.model import Position, Severity, StartError, StoreCorrupt, Topic, UnpushError
+from stream.model import Severity, StartError, StoreCorrupt, Topic, UnpushError
 from stream.pushkit.client import PushKit
 from stream.pushkit.proxy import proxy_of
 from stream.service.arrivals import Arrivals, Topics
+from stream.service.asides import Asides
 from stream.service.calls import Calls
 from stream.service.chores import Chores
 from stream.service.clock import Clock
@@ -46,7 +45,6 @@ from stream.service.ends import Ends
 from stream.service.gateway import KeyedPushKit
 from stream.service.guarding import Guarding
 from stream.service.hearing import Hearing
-from stream.service.hours import PASSING, Drawn, drawn_since
 from stream.service.intake import Intake, ToLoop
 from stream.service.keys import Keys
 from stream.service.letterbox import LetterBox
@@ -55,8 +53,10 @@ from stream.service.pace import GivingWay, Load
 from stream.service.restoring import Restoring
 from stream.service.sampling import Sampling
 from stream.service.settling import Settling
+from stream.service.slices import keep_planning
 from stream.service.sorting import Sorter
 from stream.service.standstill import Standstill
+from stream.service.topics_now import TopicsNow
 from stream.service.tracing import Tracing
 from stream.service.ways import Ways
 from stream.settings import Settings
@@ -70,9 +70,6 @@ from stream.work.reuse import shared_slots
 
 if TYPE_CHECKING:
     from stream.operate.otel import Spans
-
-SLICE_S: Final = 0.0005
-"""How long the desk plans before the loop turns to calls and replies again."""
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +99,7 @@ class Service:
         topic, url = self.names[Topic.VIOLATIONS], settings.push_kit.url
         self.tracing = None if spans is None else Tracing(spans, topic, url)
         self.wire = Wire(settings.avro.write_format, registry_of(settings))
+        self.asides = Asides(self.wire, properties.past(settings), self._kick.set, self._fail)
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
         self.sampling = self._new_sampling(settings.store.path, retention_ms)
         self._spans_ms = retention_ms, bucket_ms
@@ -120,7 +118,7 @@ class Service:
             self.letterbox,
             self.clock,
             self.names[Topic.SENDS],
-            self._headers_again,
+            self.asides.headers,
             self._settled_one,
             self._sends_are_unread,
             dry=self.dry,
@@ -172,6 +170,7 @@ class Service:
         shards: dict[int, Shard] = {}
         self.hearing = Hearing(shards, self.desk, self.names, self.clock, self._kick.set, self._fail)
         self.intake = self._new_intake(shards)
+        self.topics_now = self._new_topics_now()
         clocked = self.clock, retention_ms, bucket_ms
         self.arrivals = Arrivals(self.store, self._topics(), self.intake, self.desk, self.calls, self.outbox, *clocked)
         self._set_readers()
@@ -217,24 +216,11 @@ class Service:
         settings, kept = self.settings.guard, self.settings.push_kit.hold_shared_notify_ids
         limits = Limits(settings.max_devices_per_violation, settings.max_devices_per_hour)
         guard = Guard(limits, [shared_slots(kept, self.sampling.shared)] if kept else [])
-        return Guarding(guard, self.clock, self._hours, lambda place: self.tail.ask_end(place), dry=self.dry)
+        return Guarding(guard, self.clock, self.asides.hours, lambda place: self.tail.ask_end(place), dry=self.dry)
 
     def _new_sampling(self, folder: Path, retention_ms: int) -> Sampling:
         keep = partial(reused.remember, folder)
         return Sampling(self.wire, retention_ms, self.clock.now_ms, reused.recalled(folder), keep)
-
-    def _hours(self, shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
-        """Look up what was called for a shard since then; in a thread, since it may be much."""
-
-        def answered(asked: asyncio.Future[list[Drawn]]) -> None:
-            error = None if asked.cancelled() else asked.exception()
-            if isinstance(error, Exception) and not isinstance(error, PASSING):
-                self._fail(error)
-            elif not asked.cancelled():
-                told(asked.result() if error is None else None)
-                self._kick.set()
-
-        self._loop.run_in_executor(None, drawn_since, self.wire, shard, since_ms).add_done_callback(answered)
 
     def _new_intake(self, shards: dict[int, Shard]) -> Intake:
         return Intake(
@@ -253,26 +239,18 @@ class Service:
 
     def _topics(self) -> Topics:
         by_time = {topic: bool(self.world.log_append_time[name]) for topic, name in self.names.items()}
-        cluster = self.cluster
-        known = any(self.world.topic_ids.values())
+        return Topics(self.world.partitions, by_time, self.topics_now.ids)
 
-        def ids() -> dict[Topic, str]:
-            described = cluster.describe(self.names.values(), cluster.partition_counts()) if known else {}
-            found = {topic: described[name].topic_id for topic, name in self.names.items() if name in described}
-            return {topic: name for topic, name in found.items() if name is not None}
-
-        return Topics(self.world.partitions, by_time, ids)
+    def _new_topics_now(self) -> TopicsNow:
+        dead_letters, hearing, letterbox = self.settings.topics.dead_letter, self.hearing, self.letterbox
+        dead_letters_are = partial(hearing.call_soon, letterbox.topic_is)
+        return TopicsNow(self.cluster, self.world, self.names, dead_letters, dead_letters_are)
 
     def _ask_brokers(self) -> str | None:
         """Share out shards that nobody has; why it cannot go on with the topics as they are now. Blocks for seconds."""
-        if not any(self.world.topic_ids.values()):
-            return None  # brokers that do not tell: librdkafka's imitation
-        self.unowned.look(self.clock.monotonic_s())
-        dead_letters = self.settings.topics.dead_letter
-        now = self.cluster.at_present((*self.world.topic_ids, dead_letters))
-        if (topic := now.get(dead_letters)) is not None:
-            self.hearing.call_soon(self.letterbox.topic_is, topic.topic_id)
-        return changed(self.world, now)
+        if self.topics_now.known:
+            self.unowned.look(self.clock.monotonic_s())
+        return self.topics_now.trouble()
 
     def _set_readers(self) -> None:
         pace, take, hearing = GivingWay(self.busy), self.intake.take, self.hearing
@@ -297,16 +275,6 @@ class Service:
         self.tail.passed = hearing.passed
         self.arrivals.keeps_admitted = self.settings.guard.max_devices_per_hour > 0
         self.arrivals.tail, self.arrivals.past, self.arrivals.failed = self.tail, self.past, self.failed
-
-    def _headers_again(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:
-        """Read records again that the store keeps without their headers; in a thread, since Kafka may be slow."""
-
-        def answered(asked: asyncio.Future[dict[Position, Headers]]) -> None:
-            if not asked.cancelled():
-                told(asked.result() if asked.exception() is None else {})
-
-        consumer = properties.past(self.settings)
-        self._loop.run_in_executor(None, headers_again, consumer, positions).add_done_callback(answered)
 
     def _settled_one(self) -> None:
         """Let the desk plan again, but not for every single place in lanes that are full."""
@@ -348,7 +316,7 @@ class Service:
         for work in (
             self.outbox.run(),
             self.letterbox.run(),
-            self._plan(),
+            keep_planning(self.desk.planning, self.clock, self._kick),
             self.chores.run(),
             self.chores.ask_brokers(),
             *keys,
@@ -368,25 +336,6 @@ class Service:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error if isinstance(error, Exception) else RuntimeError(str(error)))
-
-    async def _plan(self) -> None:
-        """Let the desk plan, a slice at a time, as long as there is something to plan and room for it."""
-        while True:
-            until_s = self._loop.time() + SLICE_S
-            while self.desk.planning.step(self.clock.monotonic_s()):
-                if self._loop.time() > until_s:
-                    await asyncio.sleep(0)
-                    until_s = self._loop.time() + SLICE_S
-            await self._something_new()
-
-    async def _something_new(self) -> None:
-        self._kick.clear()
-        if self.desk.planning.plans.any:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.desk.planning.rests_s):  # unlike wait_for it makes no task
-                    await self._kick.wait()
-        else:
-            await self._kick.wait()
 
     # --- stopping
 

@@ -14,7 +14,7 @@ from stream.brokers.mock import MockKafka
 from stream.kafka.preflight import look
 from stream.model import RegistryDown
 from stream.pushkit.simulator import make_key_file
-from stream.service import story
+from stream.service import asides, story
 from stream.service.story import Service
 from stream.settings import load_settings
 from stream.state.shard import Shard
@@ -54,16 +54,16 @@ async def test_an_hour_that_cannot_be_looked_up_is_asked_for_again_or_ends_the_s
     def fail(*_: Any) -> None:
         raise errors[0]
 
-    monkeypatch.setattr(story, "drawn_since", fail)
+    monkeypatch.setattr(asides, "drawn_since", fail)
     make_key_file(tmp_path / "key.json", "project", APP)
     with MockKafka(TOPICS) as kafka:
         settings = load_settings(written_settings(tmp_path, kafka.bootstrap_servers, "http://127.0.0.1:1"), {})
         async with Service(settings, await asyncio.to_thread(look, settings)) as service, asyncio.timeout(10):
             told: list[Any] = []
-            service._hours(cast(Shard, None), 0, told.append)
+            service.asides.hours(cast(Shard, None), 0, told.append)
             await service._kick.wait()
             assert (told, service.failure) == ([None], None)
             errors.pop(0)
-            service._hours(cast(Shard, None), 0, told.append)
+            service.asides.hours(cast(Shard, None), 0, told.append)
             await service._stop.wait()
             assert (told, service.failure) == ([None], errors[0])
