@@ -249,7 +249,10 @@ class Scene:
         return self.town.push_kit.calls, len(self.town.story.results), len(self.town.instances)
 
     def _adds_up(self) -> bool:
-        return not self.town.progress.unfinished(self.town.story) and not self._found()
+        try:
+            return not self.town.progress.unfinished(self.town.story) and not self._found()
+        except KafkaException:  # brokers that were killed are not back yet
+            return False
 
     def _found(self) -> list[str]:
         self.town.story.overlaps = overlaps(self.town.instances, self.fleet.freezes, self.struck)
