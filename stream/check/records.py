@@ -98,8 +98,7 @@ def first_start(found: Violations, join: JoinSettings, records: int, seen: int, 
 def _standing(events: Mapping[str, list[Event]], since_ms: int | None) -> tuple[Violation, ...]:
     found: list[Violation] = []
     for of_message in events.values():
-        counting = [each for each in of_message if since_ms is None or each.event.detected_at_ms >= since_ms]
-        found += [violation for violation in judge(counting).values() if violation.stands]
+        found += [violation for violation in judge(of_message, since_ms).values() if violation.stands]
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from stream.kafka.headers import Headers
@@ -21,7 +22,7 @@ from stream.wire.wire import Wire
 class Asides:
     """See the module's words. On the event loop."""
 
-    __slots__ = ("_consumer", "_failed", "_kick", "_loop", "_wire")
+    __slots__ = ("_consumer", "_failed", "_kick", "_loop", "_not_before_ms", "_wire")
 
     def __init__(
         self,
@@ -29,12 +30,13 @@ class Asides:
         consumer: dict[str, Any],
         kick: Callable[[], None],
         failed: Callable[[Exception], None],
+        not_before_ms: int | None,
     ) -> None:
         """Made inside the running loop. ``consumer``: properties of one that is assigned by hand. ``kick()``: what was
-        answered may let the desk go on."""
+        answered may let the desk go on. ``not_before_ms``: what was detected earlier begins no violation."""
         self._loop = asyncio.get_running_loop()
         self._wire, self._consumer = wire, consumer
-        self._kick, self._failed = kick, failed
+        self._kick, self._failed, self._not_before_ms = kick, failed, not_before_ms
 
     def hours(self, shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
         """What was called for a shard since then; None: ask again. It may be much."""
@@ -47,7 +49,8 @@ class Asides:
                 told(asked.result() if error is None else None)
                 self._kick()
 
-        self._loop.run_in_executor(None, drawn_since, self._wire, shard, since_ms).add_done_callback(answered)
+        work = partial(drawn_since, self._wire, shard, since_ms, self._not_before_ms)
+        self._loop.run_in_executor(None, work).add_done_callback(answered)
 
     def headers(self, positions: list[Position], told: Callable[[Mapping[Position, Headers]], None]) -> None:
         """The headers of records that the store keeps without them, as far as they are still to be had. Kafka may be

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from stream.model import BadRecord, Outcome, RegistryDown, Severity, Topic
 from stream.service.absent import Absent
@@ -40,7 +41,10 @@ class Desk:
         not_found_after_s: float,
         retention_ms: int,
         guarding: Guarding | None = None,
+        not_before_ms: int | None = None,
     ) -> None:
+        """``not_before_ms``: what was detected earlier begins no violation."""
+        self._judgement_of = partial(judgement_of, not_before_ms=not_before_ms)
         self.shards: dict[int, Shard] = {}
         self.docket = Docket()
         self.waits_for_past: dict[int, dict[Condemned, None]] = {}
@@ -122,11 +126,11 @@ class Desk:
     ) -> None:
         it, judgement = self.docket.get(shard.number, message_id), None
         if it is None and not known:
-            judgement = judgement_of(events)
+            judgement = self._judgement_of(events)
         elif it is not None and known:  # where nobody knew it, what is in memory has left retention meanwhile
             judgement = it.judgement.after(events)
         if judgement is None:
-            judgement = judgement_of(events_of(self._wire, shard, digest, message_id))
+            judgement = self._judgement_of(events_of(self._wire, shard, digest, message_id))
         self._judge(it or Condemned(shard.number, message_id, digest, now_s), shard, judgement, now_s)
 
     def _judge(self, it: Condemned, shard: Shard, judgement: Judgement, now_s: float) -> None:
@@ -209,7 +213,7 @@ class Desk:
         it = self.docket.get(shard.number, message_id)
         if it is None:
             it = Condemned(shard.number, message_id, digest, now_s)
-            self._judge(it, shard, judgement_of(events_of(self._wire, shard, digest, message_id)), now_s)
+            self._judge(it, shard, self._judgement_of(events_of(self._wire, shard, digest, message_id)), now_s)
         if it.violations:  # else it is another message with this digest
             if not it.apps:
                 it.apps.add(head.client_id)
@@ -260,7 +264,7 @@ class Desk:
     def _loaded(self, shard: Shard, digest: bytes, message_id: str, events: list[Event], now_s: float) -> None:
         """The store remembers a message as condemned, by these events."""
         it = self.docket.get(shard.number, message_id) or Condemned(shard.number, message_id, digest, now_s)
-        self._judge(it, shard, judgement_of(events), now_s)
+        self._judge(it, shard, self._judgement_of(events), now_s)
 
     # --- parcels come to their end
 

@@ -26,13 +26,14 @@ class Drawn(NamedTuple):
     places: int
 
 
-def drawn_since(wire: Wire, shard: Shard, since_ms: int) -> list[Drawn]:
-    """For a thread; raises as the wire and the shard do."""
+def drawn_since(wire: Wire, shard: Shard, since_ms: int, not_before_ms: int | None = None) -> list[Drawn]:
+    """For a thread; raises as the wire and the shard do. ``not_before_ms``: what was detected earlier begins no
+    violation."""
     approvals: dict[bytes, dict[str, tuple[int, ...]]] = {}
     found = []
     for at_ms, admitted in shard.stored.admitted_since(since_ms):
         if admitted.digest not in approvals:
-            judged = judge(stored_events(wire, shard, admitted.digest)).values()
+            judged = judge(stored_events(wire, shard, admitted.digest), not_before_ms).values()
             approvals[admitted.digest] = {each.violation_id: each.approvals for each in judged if each.approvals}
         if not approved_at(approvals[admitted.digest].get(admitted.violation_id, ()), at_ms):
             found.append(Drawn(at_ms, admitted.app, admitted.places))

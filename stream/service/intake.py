@@ -21,7 +21,17 @@ import structlog
 from confluent_kafka import KafkaError, Message
 
 from stream.kafka.headers import Headers, headers_of
-from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
+from stream.model import (
+    BadRecord,
+    Fenced,
+    Position,
+    Severity,
+    Status,
+    StoreStalled,
+    Topic,
+    UnpushError,
+    ViolationEvent,
+)
 from stream.service.ledger import entries
 from stream.service.letterbox import Letter
 from stream.service.letters import Letters, told
@@ -36,7 +46,7 @@ from stream.wire.dead_letters import BadShare, headers
 from stream.wire.looks import Records, records_of
 from stream.wire.partitioners import ENOUGH_KEYS, WINDOW_KEYS, Agreement
 from stream.wire.wire import Wire
-from stream.work.judgement import Event, Trace, needless
+from stream.work.judgement import Event, Trace, begins, needless
 
 BESIDE: Final = 16
 """So many stored events are looked at for what an event repeats."""
@@ -182,7 +192,9 @@ class Intake:
         self._store_events(shard, events, (start, end))
 
     def _counts(self, event: ViolationEvent) -> bool:
-        return self._since_ms is None or event.detected_at_ms >= self._since_ms
+        """Whether an event may change anything. One that withdraws or approves may though it was detected too early to
+        begin a violation: it may carry the time of an event that was ignored."""
+        return event.status is not Status.CONFIRMED or begins(event, self._since_ms)
 
     @staticmethod
     def _event(message: Message, said: ViolationEvent) -> Event:

@@ -72,10 +72,16 @@ class Lookup:
     """See the module's words. Its coroutines may raise UnpushError: it cannot be told now."""
 
     def __init__(
-        self, wire: Wire, *, dry: bool = False, had_left: Callable[[Violation, int], bool] = lambda *_: False
+        self,
+        wire: Wire,
+        *,
+        dry: bool = False,
+        had_left: Callable[[Violation, int], bool] = lambda *_: False,
+        not_before_ms: int | None = None,
     ) -> None:
-        """``had_left``: whether a violation had left retention when a send of that time (ms) came."""
-        self._wire, self._dry, self._had_left = wire, dry, had_left
+        """``had_left``: whether a violation had left retention when a send of that time (ms) came. ``not_before_ms``:
+        what was detected earlier begins no violation."""
+        self._wire, self._dry, self._had_left, self._not_before_ms = wire, dry, had_left, not_before_ms
         self._thread = ThreadPoolExecutor(1, "lookup")
         self._stop = threading.Event()
 
@@ -108,7 +114,7 @@ class Lookup:
 
     def _found(self, shard: Shard, message_id: str) -> Found:
         digest = digest_of(message_id.encode())
-        found = Found(judge(events_of(self._wire, shard, digest, message_id)))
+        found = Found(judge(events_of(self._wire, shard, digest, message_id), self._not_before_ms))
         walk, deadline_s = shard.new_walk(), time.monotonic() + COUNT_S
         while walk.todo and time.monotonic() < deadline_s:
             stored = shard.walk(digest, walk, CHUNK_SENDS, CHUNK_BYTES)

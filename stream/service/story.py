@@ -99,7 +99,7 @@ class Service:
         topic, url = self.names[Topic.VIOLATIONS], settings.push_kit.url
         self.tracing = None if spans is None else Tracing(spans, topic, url)
         self.wire = Wire(settings.avro.write_format, registry_of(settings))
-        self.asides = Asides(self.wire, properties.past(settings), self._kick.set, self._fail)
+        self.asides = Asides(self.wire, properties.past(settings), self._kick.set, self._fail, settings.join.since_ms)
         self.store, bucket_ms = open_folder(settings.store.path, retention_ms, world.partitions)
         self.sampling = self._new_sampling(settings.store.path, retention_ms)
         self._spans_ms = retention_ms, bucket_ms
@@ -210,7 +210,8 @@ class Service:
             has_room=calls.has_room,
         )
         sorter = Sorter(self.wire, calls.largest_call, calls.has_room, lambda *bad: self.settling.late.found(*bad))
-        return Desk(self.wire, sorter, ways, self.settings.join.not_found_after_s, retention_ms, self._new_guarding())
+        join, guarding = self.settings.join, self._new_guarding()
+        return Desk(self.wire, sorter, ways, join.not_found_after_s, retention_ms, guarding, join.since_ms)
 
     def _new_guarding(self) -> Guarding:
         settings, kept = self.settings.guard, self.settings.push_kit.hold_shared_notify_ids

@@ -51,7 +51,8 @@ class Views:
     def __init__(self, service: Service) -> None:
         self._service = service
         self.gauges = Gauges(service)
-        self._lookup = Lookup(service.wire, dry=service.dry, had_left=service.desk.had_left)
+        since_ms = service.settings.join.since_ms
+        self._lookup = Lookup(service.wire, dry=service.dry, had_left=service.desk.had_left, not_before_ms=since_ms)
         self._metrics = Metrics(self.gauges.figures)
         self._lately = Lately()
         self._elsewhere = Elsewhere(self._fellows, Neighbours(service.settings.http.token))

@@ -104,7 +104,8 @@ KEYS: Final = (
         "How long a violation without a send waits before NOT_FOUND is reported: sends may be slower than "
         "detectors. A send that still comes is revoked all the same."),
     Key("join", "since", kinds.instant(), "", "RFC 3339",
-        "Violations detected earlier are ignored: for the first deployment on an old topic. Empty: none are."),
+        "Violations detected earlier are ignored: for the first deployment on an old topic. A WITHDRAWN or APPROVED "
+        "counts for one that is not, whatever time it carries. Empty: none are ignored."),
     Key("push_kit", "url", kinds.base_url(path_allowed=False, optional=False),
         "https://push-api.cloud.huawei.com", "http(s) address",
         "The gateway, or the simulator in its place."),

@@ -82,6 +82,8 @@ class Judgement(NamedTuple):
     """Of each, the latest detectedAt of its events."""
     top: int
     """The highest offset among the events; repeats may stand above it."""
+    not_before_ms: int | None = None
+    """An event detected earlier begins no violation; it may still change one that is there. None: any may."""
 
     def after(self, events: Iterable[Event]) -> Judgement | None:
         """With these events too. None: it takes all of them to tell, since one stands before an event that is known."""
@@ -106,12 +108,19 @@ class Judgement(NamedTuple):
         for event in events:
             name, detected_ms = event.event.violation_id, event.event.detected_at_ms
             before = violations.get(name)
+            if before is None and not begins(event.event, self.not_before_ms):
+                continue
             violations[name] = _first(event) if before is None else _next(before, event, latest_ms[name])
             latest_ms[name] = max(latest_ms.get(name, detected_ms), detected_ms)
-        return Judgement(violations, latest_ms, events[-1].offset)
+        return self._replace(violations=violations, latest_ms=latest_ms, top=events[-1].offset)
 
 
 NOTHING: Final = Judgement({}, {}, -1)
+
+
+def begins(event: ViolationEvent, not_before_ms: int | None) -> bool:
+    """Whether an event can be its violation's first: one that was detected earlier cannot."""
+    return not_before_ms is None or event.detected_at_ms >= not_before_ms
 
 
 def needless(event: Event, kept: Iterable[Event]) -> bool:
@@ -127,14 +136,15 @@ def needless(event: Event, kept: Iterable[Event]) -> bool:
     )
 
 
-def judgement_of(events: Iterable[Event]) -> Judgement:
-    """All that is known of one message; its events in any order."""
-    return NOTHING.after(events) or NOTHING
+def judgement_of(events: Iterable[Event], not_before_ms: int | None = None) -> Judgement:
+    """All that is known of one message; its events in any order. ``not_before_ms``: as of ``Judgement``."""
+    nothing = NOTHING._replace(not_before_ms=not_before_ms)
+    return nothing.after(events) or nothing
 
 
-def judge(events: Iterable[Event]) -> Mapping[str, Violation]:
+def judge(events: Iterable[Event], not_before_ms: int | None = None) -> Mapping[str, Violation]:
     """The violations of one message by violationId, in the order of their first offsets."""
-    return judgement_of(events).violations
+    return judgement_of(events, not_before_ms).violations
 
 
 def _first(event: Event) -> Violation:

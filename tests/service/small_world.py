@@ -113,8 +113,10 @@ class SmallWorld:
         dry: bool = False,
         limits: Limits | None = None,
         held_if_shared: frozenset[str] = frozenset(),
+        since_ms: int | None = None,
     ) -> None:
-        """``limits``: of the guard; None: it is off. ``held_if_shared``: apps held once they share notifyIds."""
+        """``limits``: of the guard; None: it is off. ``held_if_shared``: apps held once they share notifyIds.
+        ``since_ms``: as ``join.since``."""
         self.topics: dict[Topic, list[Record]] = {topic: [] for topic in Topic}
         self.clock = TurnedClock()
         self.wire = Wire()
@@ -125,6 +127,7 @@ class SmallWorld:
         self.limits, self.held_if_shared = limits or Limits(), held_if_shared
         self.shared: dict[str, tuple[Found, int]] = {}
         """What stands in the store's folder of apps that share notifyIds."""
+        self.since_ms = since_ms
         self._folder, self._dry = folder, dry
         self._stores = 0
         self._open_store()
@@ -177,11 +180,12 @@ class SmallWorld:
             has_room=lambda app, severity: app not in self.crowd,
         )
         sorter = Sorter(self.wire, lambda app: self.largest, ways.has_room, lambda *bad: self.settling.late.found(*bad))
-        return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS, self._new_guarding())
+        guarding = self._new_guarding()
+        return Desk(self.wire, sorter, ways, NOT_FOUND_AFTER_S, RETENTION_MS, guarding, self.since_ms)
 
     def _new_guarding(self) -> Guarding:
         def hours(shard: Shard, since_ms: int, told: Callable[[list[Drawn] | None], None]) -> None:
-            told(drawn_since(self.wire, shard, since_ms))
+            told(drawn_since(self.wire, shard, since_ms, self.since_ms))
 
         reasons = (
             [shared_slots(self.held_if_shared, lambda app: self.sampling.shared(app))] if self.held_if_shared else []
@@ -212,7 +216,7 @@ class SmallWorld:
             1,
             to_loop,
             dry=self._dry,
-            since_ms=None,
+            since_ms=self.since_ms,
             max_bad_share=0.5,
             by_time=True,
             now_ms=self.clock.now_ms,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.model import Severity, Status
-from stream.work.judgement import NOTHING, Event, judge, judgement_of, needless
+from stream.work.judgement import Event, judge, judgement_of, needless
 from tests.work.making import event
 
 CONFIRMED, WITHDRAWN, APPROVED = Status.CONFIRMED, Status.WITHDRAWN, Status.APPROVED
@@ -85,6 +85,17 @@ def test_violations_come_in_the_order_of_their_first_offsets() -> None:
     assert list(judge(events)) == ["b", "c", "a"]
 
 
+def test_what_was_detected_too_early_begins_no_violation_and_may_still_change_one() -> None:
+    """Violations detected earlier are ignored; a false positive that carries the time of an ignored event is none."""
+    early, counts = event(1, detected_ms=5), event(2, detected_ms=11)
+    assert judge([early, event(2, WITHDRAWN, detected_ms=5), event(3, APPROVED, detected_ms=9)], 10) == {}
+    assert judge([early, counts], 10) == judge([counts])
+    assert judge([early, counts, event(3, WITHDRAWN, detected_ms=5)], 10)["v"].withdrawals == (3,)
+    assert judge([counts, event(3, APPROVED, detected_ms=5)], 10)["v"].status is APPROVED
+    assert judge([event(1, APPROVED, detected_ms=5), counts], 10) == judge([counts])
+    assert judge([event(1, detected_ms=10)], 10)["v"].stands
+
+
 some_events = st.lists(
     st.tuples(st.sampled_from(Status), st.integers(0, 4), st.sampled_from("vw"), st.integers(0, 50)), max_size=8
 ).map(lambda rows: [event(at, s, d, v, time_ms=t) for at, (s, d, v, t) in enumerate(rows)])
@@ -99,32 +110,34 @@ def test_the_order_of_reading_never_matters(events: list[Event], random: object)
     assert list(judge(mixed)) == list(judge(events))
 
 
-@given(some_events, st.lists(st.integers(0, 3), max_size=8), st.randoms())
+@given(some_events, st.lists(st.integers(0, 3), max_size=8), st.randoms(), st.sampled_from([None, 2]))
 def test_what_is_added_batch_by_batch_is_what_all_of_them_say(
-    events: list[Event], sizes: list[int], random: object
+    events: list[Event], sizes: list[int], random: object, not_before_ms: int | None
 ) -> None:
     """Whoever is told that it takes all judges anew; else the batch was enough, in whatever order batches come."""
     mixed = list(events)
     random.shuffle(mixed)  # type: ignore[attr-defined]
-    known, heard = NOTHING, list[Event]()
+    known, heard = judgement_of([], not_before_ms), list[Event]()
     for size in [*sizes, len(mixed)]:
         batch, mixed = mixed[:size], mixed[size:]
         heard += batch
-        known = known.after(batch) or judgement_of(heard)
-        assert known.violations == judge(heard)
-        assert list(known.violations) == list(judge(heard))
+        known = known.after(batch) or judgement_of(heard, not_before_ms)
+        assert known.violations == judge(heard, not_before_ms)
+        assert list(known.violations) == list(judge(heard, not_before_ms))
 
 
-@given(some_events, st.randoms())
-def test_what_is_needless_is_not_missed_in_any_order(events: list[Event], random: object) -> None:
+@given(some_events, st.randoms(), st.sampled_from([None, 2]))
+def test_what_is_needless_is_not_missed_in_any_order(
+    events: list[Event], random: object, not_before_ms: int | None
+) -> None:
     """A repeat changes nothing: who leaves it out, in whatever order events come, comes to the same judgement."""
     mixed, kept = list(events), list[Event]()
     random.shuffle(mixed)  # type: ignore[attr-defined]
     for each in mixed:
         if not needless(each, kept):
             kept.append(each)
-    assert judge(kept) == judge(events)
-    assert list(judge(kept)) == list(judge(events))
+    assert judge(kept, not_before_ms) == judge(events, not_before_ms)
+    assert list(judge(kept, not_before_ms)) == list(judge(events, not_before_ms))
 
 
 def test_only_what_stands_before_a_known_event_takes_all_of_them() -> None:
