@@ -1,6 +1,7 @@
 """How a mistake is said: the key's full name, the value, what would be right; never a secret.
 
-Promised: one line. Not promised: that a secret written under a harmless name is recognised, beyond keys in PEM or JSON.
+Promised: one line; what stands under the name of a secret is hidden, also where the name is mistyped. Not promised:
+that a secret written under a harmless name is recognised, beyond keys in PEM or JSON.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ _LONGEST_NAME: Final = 200
 _SECRET_NAME: Final = re.compile(
     r"pass|secret|token$|pem|jaas|credential|private|oauthbearer[._]config|(^|[._])key$", re.IGNORECASE
 )
+_SECRET_WORDS: Final = ("password", "passwd", "passphrase", "pw", "pwd", "secret", "token", "credentials", "private")
+_SECRET_KEYS: Final = ("ssl.key.pem", "sasl.oauthbearer.config", "private_key")
+_ALIKE: Final = 0.8
+"""Of two words: a letter of five is missing, or two have changed places. Of whole keys nine tenths."""
 _SECRET_VALUE: Final = re.compile(
     r"PRIVATE KEY|^\s*\{|bearer |eyJ|(pass\w*|secret|token|credentials?|key)(\s*=|\"\s*:)", re.IGNORECASE
 )
@@ -38,8 +43,12 @@ class Given(NamedTuple):
 
 
 def secret_name(name: str) -> bool:
-    """Whether a key of this name holds something that must not be shown."""
-    return _SECRET_NAME.search(name) is not None
+    """Whether a key of this name holds something that must not be shown, or one that was meant by it does."""
+    low = name.lower()
+    if _SECRET_NAME.search(low) or difflib.get_close_matches(low, _SECRET_KEYS, n=1, cutoff=0.9):
+        return True
+    words = set(re.split(r"[\W_]+", low)) - {"token"}  # a token's file, or where to get one
+    return any(difflib.get_close_matches(word, _SECRET_WORDS, n=1, cutoff=_ALIKE) for word in words)
 
 
 def spelled(path: Path) -> str:

@@ -73,6 +73,36 @@ def test_a_mistake_with_a_secret_does_not_show_it(table: dict[str, object]) -> N
     assert " = " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("registry_pasword", "registry_passwrod", "registry_paswd", "registry_pw", "proxy_pwd", "tokem", "secert"),
+        *("sasl.pasword", "ssl.key.pasword", "ssl.key.pen", "sasl.oauthbearer.client.secrt", "sasl.oauthbearer.confg"),
+    ],
+)
+def test_a_mistyped_name_of_a_secret_hides_it_too(name: str) -> None:
+    """In the file, in the environment, and as a property that librdkafka refuses."""
+    for table, environment in (
+        ({"avro": {name: HUSH}}, {}),
+        ({}, {f"UNPUSH__AVRO__{name.upper()}": HUSH}),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            settings_of(table, Path(), environment)
+        assert HUSH not in str(caught.value)
+        assert "(hidden)" in str(caught.value)
+    settings = settings_of({"kafka": {"properties": {name: HUSH}}}, Path(), {})
+    assert HUSH not in f"{settings.kafka.properties}"
+
+
+@pytest.mark.parametrize(
+    "name", ["token_file", "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.scope", "pool"]
+)
+def test_what_is_no_secret_is_shown(name: str) -> None:
+    """The key, the value, and what would be right."""
+    with pytest.raises(SettingsError, match="visible"):
+        settings_of({"join": {name: "visible"}}, Path(), {})
+
+
 @pytest.mark.parametrize("name", ["KAFKA__SASL_PASSWORD", "AVRO__PASSWORD", "HTTP__TOKEN", "KAFKA__PROPERTIES"])
 def test_a_wrong_variable_with_a_secret_does_not_show_it(name: str) -> None:
     """The likeliest slip of all: PROPERTIES__ forgotten."""
