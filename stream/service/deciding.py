@@ -16,6 +16,7 @@ from stream.operate.asking import ask
 from stream.operate.paths import violation_path
 from stream.operate.shown import visible
 from stream.service.decisions import Decisions, blind_event, event_of
+from stream.service.placing import placed
 from stream.settings import Settings
 
 
@@ -29,7 +30,8 @@ def decide(
         try:
             seen = _known(settings, violation_id, message_id, at)
             decisions = decisions or Decisions(settings)
-            _write(decisions, event_of(seen, status), seen["partition"], seen)
+            was = f"it was {seen['state']}, {seen['tokensSettled']} of {seen['tokensMatched']} settled"
+            _write(decisions, event_of(seen, status), seen["partition"], was)
         except UnpushError as error:
             wrong.append(error)
     _raise(wrong)
@@ -38,11 +40,13 @@ def decide(
 def decide_blindly(
     settings: Settings, status: Status, violation_ids: Iterable[str], message_id: str, now_ms: int
 ) -> None:
-    """The same where no service is asked. Raises StartError."""
+    """The same where no service is asked, and the topic says in which partition the message is at home. Raises
+    StartError."""
     decisions, wrong = Decisions(settings), list[UnpushError]()
+    home = placed(settings, decisions.partitions, message_id.encode())
     for violation_id in violation_ids:
         try:
-            _write(decisions, blind_event(violation_id, message_id, status, now_ms), None, {})
+            _write(decisions, blind_event(violation_id, message_id, status, now_ms), home.partition, home.why)
         except UnpushError as error:
             wrong.append(error)
     _raise(wrong)
@@ -55,11 +59,10 @@ def _known(settings: Settings, violation_id: str, message_id: str | None, at: Se
     return answer.body
 
 
-def _write(decisions: Decisions, event: ViolationEvent, partition: int | None, seen: dict[str, Any]) -> None:
-    place = decisions.write(event, partition)
-    was = f" (it was {seen['state']}, {seen['tokensSettled']} of {seen['tokensMatched']} settled)" if seen else ""
+def _write(decisions: Decisions, event: ViolationEvent, partition: int, why: str) -> None:
+    decisions.write(event, partition)
     named = visible(f"{event.violation_id} of message {event.message_id}")
-    print(f"{named}: {event.status.value}, {decisions.topic}/{place}{was}")
+    print(f"{named}: {event.status.value}, {decisions.topic}/{partition} ({why})")
 
 
 def _raise(wrong: list[UnpushError]) -> None:

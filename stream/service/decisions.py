@@ -17,7 +17,6 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.preflight import refuse_wrong_properties
 from stream.model import Severity, StartError, Status, ViolationEvent
 from stream.settings import Settings
-from stream.wire.partitioners import Partitioner
 from stream.wire.registry import registry_of
 from stream.wire.wire import Wire
 
@@ -53,20 +52,18 @@ class Decisions:
         self.partitions = Cluster(settings).counts_once_known([self.topic]).get(self.topic, 0)
         if not self.partitions:
             raise StartError(f"there is no topic {self.topic}; unpush topics -c FILE creates it")
-        house = {"partitioner": Partitioner.MURMUR2.value, "linger.ms": 0}
-        self._producer = Producer(properties.producer(settings) | house)
+        self._producer = Producer(properties.producer(settings) | {"linger.ms": 0})
         self._wire = Wire(settings.avro.write_format, registry_of(settings))
 
-    def write(self, event: ViolationEvent, partition: int | None = None) -> int:
-        """The partition it stands in; ``partition`` None: the one of its key by the house's partitioner. Raises
-        StartError: nothing was written, RegistryDown."""
-        if partition is not None and partition >= self.partitions:
+    def write(self, event: ViolationEvent, partition: int) -> None:
+        """Into that partition. Raises StartError: nothing was written, RegistryDown."""
+        if partition >= self.partitions:
             raise StartError(f"{self.topic} has {self.partitions} partitions, and no number {partition}")
         told: list[tuple[KafkaError | None, Message]] = []
-        value, place = self._wire.encode_violation(event), -1 if partition is None else partition
+        value = self._wire.encode_violation(event)
         try:
             self._producer.produce(
-                self.topic, value, event.message_id.encode(), place, on_delivery=lambda *what: told.append(what)
+                self.topic, value, event.message_id.encode(), partition, on_delivery=lambda *what: told.append(what)
             )
             self._producer.flush(WRITTEN_WITHIN_S)
         except KafkaException as error:
@@ -76,10 +73,8 @@ class Decisions:
             with suppress(KafkaException):
                 self._producer.flush(1.0)
             raise self._unwritten(event, f"no broker has confirmed it within {WRITTEN_WITHIN_S:.0f} s")
-        failed, message = told[0]
-        if failed is not None:
+        if (failed := told[0][0]) is not None:
             raise self._unwritten(event, failed.str())
-        return message.partition() or 0
 
     def _unwritten(self, event: ViolationEvent, why: str) -> StartError:
         return StartError(f"{event.status.value} of {event.violation_id!r} was not written to {self.topic}: {why}")

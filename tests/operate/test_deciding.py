@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from stream.model import Severity, StartError, Status
 from stream.pushkit.simulator import make_key_file
 from stream.service.deciding import decide, decide_blindly
 from stream.service.decisions import event_of
+from stream.service.placing import placed
 from stream.settings import Address, Settings
+from stream.wire.partitioners import ENOUGH_KEYS, Partitioner
 from tests.operate.running import Rig, running, written_settings
 
 GUARD = "guard.max_devices_per_violation = 2"
@@ -123,6 +126,34 @@ async def test_a_withdrawal_that_names_its_message_asks_no_service(tmp_path: Pat
         nobody = replace(settings_of(rig), http=replace(rig.service.settings.http, listen=Address("127.0.0.1", 1)))
         await asyncio.to_thread(decide_blindly, nobody, Status.WITHDRAWN, ["v"], "m", detected_ms + 60_000)
         await rig.until("/api/violations/v", state("withdrawn"))
+
+
+async def test_a_withdrawal_that_names_its_message_goes_where_its_events_stand(tmp_path: Path, capsys: Capture) -> None:
+    """Whatever partitioner the detector has: in another partition it would be a withdrawal of nothing."""
+    async with running(tmp_path, GUARD) as rig:
+        await rig.ready()
+        for number in range(4):
+            rig.event("v", f"m{number}", partition=number)
+            await rig.until(f"/api/violations/v?messageId=m{number}", lambda reply: reply.status == 200)
+        for number in range(4):
+            now_ms = time.time_ns() // 1_000_000 + 1
+            await asyncio.to_thread(decide_blindly, settings_of(rig), Status.WITHDRAWN, ["v"], f"m{number}", now_ms)
+            await rig.until(f"/api/violations/v?messageId=m{number}", state("withdrawn"))
+    said = capsys.readouterr().out
+    assert all(f"violation-detected/{number} (where its latest event stands)" in said for number in range(4))
+
+
+async def test_a_withdrawal_of_what_nobody_has_seen_follows_the_partitioner_that_is_evident(tmp_path: Path) -> None:
+    """The violation may be still to come."""
+    async with running(tmp_path) as rig:
+        settings, count = settings_of(rig), 4
+        assert placed(settings, count, b"m").partition == Partitioner.MURMUR2.place(b"m", count)
+        for number in range(3 * ENOUGH_KEYS):
+            rig.event("v", f"n{number}", partition=Partitioner.CRC32.place(f"n{number}".encode(), count))
+        keys = [f"m{number}".encode() for number in range(20)]
+        found = await asyncio.to_thread(lambda: [placed(settings, count, key) for key in keys[:3]])
+        assert [each.partition for each in found] == [Partitioner.CRC32.place(key, count) for key in keys[:3]]
+        assert "consistent_random" in found[0].why
 
 
 def test_an_event_changes_the_status_only() -> None:
