@@ -79,6 +79,7 @@ class Sorter:
         it.found = True
         it.apps.add(send.head.client_id)
         it.matched += len(send.tokens)
+        self._count_withdrawn(it, len(send.tokens), marks)
         where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id, it.severity)
         for violation in it.standing:
             if self.had_left(violation, stored.timestamp_ms):
@@ -148,6 +149,13 @@ class Sorter:
         left = known_elsewhere(spans, marks, violation.violation_id)[1]
         places = size(without(left, it.under_way.get(offset, ())))
         return not places or self.draw(it, violation, send.head.client_id, places)
+
+    def _count_withdrawn(self, it: Condemned, places: int, marks: list[Mark]) -> None:
+        """What was done before a withdrawal stays done, whoever asks."""
+        if len(it.standing) < len(it.violations):
+            for violation in it.violations.values():
+                if not violation.stands:
+                    self._unsettled(it, violation, places, marks)
 
     @staticmethod
     def _unsettled(it: Condemned, violation: Violation, places: int, marks: list[Mark]) -> list[Span]:

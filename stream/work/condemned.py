@@ -269,7 +269,7 @@ class Condemned:
         if self.holding is not None:
             self.holding.begin_pass(self.standing)
         self.matched, self.found, self.counted, self.missed = 0, False, False, False
-        self.settled = {each.violation_id: 0 for each in self.standing}
+        self.settled = dict.fromkeys(self.violations, 0)
 
     def miss(self) -> None:
         """A send of it was stored and cannot be looked at now."""

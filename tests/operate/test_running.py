@@ -139,6 +139,22 @@ async def test_a_withdrawn_violation_says_so(tmp_path: Path) -> None:
         assert (await state(rig, "v1", "withdrawn")).json["status"] == "WITHDRAWN"
 
 
+async def test_what_was_settled_of_a_violation_stays_settled_when_it_is_withdrawn(tmp_path: Path) -> None:
+    """Places of its sends, and those with a result: whatever else stands of its message, and is counted anew for it."""
+    async with running(tmp_path) as rig:
+        await rig.ready()
+        rig.send("m1", 3)
+        for name in ("v1", "v2"):
+            rig.event(name, "m1")
+            await state(rig, name, "settled")
+        rig.event("v2", "m1", Status.WITHDRAWN)
+        await state(rig, "v2", "withdrawn")
+        rig.event("v3", "m1")
+        await state(rig, "v3", "settled")
+        seen = (await rig.get("/api/messages/m1")).json["violations"]
+        assert [(each["tokensMatched"], each["tokensSettled"]) for each in seen] == [(3, 3)] * 3
+
+
 async def test_what_memory_has_forgotten_is_counted_from_the_store(tmp_path: Path) -> None:
     """From memory or else from the store; a violationId alone is searched for."""
     async with running(tmp_path) as rig:
