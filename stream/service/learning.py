@@ -20,7 +20,6 @@ from stream.service.clock import Clock
 from stream.work.apps import App
 from stream.work.breaker import State, probe_wait_s
 from stream.work.gate import Gate
-from stream.work.rate import BARREN_AFTER
 
 SAID_AGAIN_AT: Final = 1.5
 """The log has a learned number again when it has changed by this factor."""
@@ -99,7 +98,7 @@ class Learning:
             self._adjust(app, now_s)
             if first:
                 app.slow(devices, now_s)
-            if (barren := app.learned.barren - BARREN_AFTER) >= 0:
+            if (barren := app.learned.barren) is not None:
                 app.cool(now_s + probe_wait_s(barren, self._gate.share, self._random))
         if reply.retry_after_s is not None:
             app.cool(now_s + reply.retry_after_s + self._random.random())

@@ -11,6 +11,8 @@ from __future__ import annotations
 from math import exp
 from typing import Final
 
+from stream.work.chance import Chance
+
 LEAST_PER_S: Final = 10.0
 """No app's rate is learned to be less: there a call has one device, and one that is refused costs a wait."""
 BACK: Final = 0.85
@@ -20,8 +22,6 @@ LEVEL_S: Final = 15.0
 STEP: Final = 1.5
 STEP_S: Final = 0.2
 """Far below what was ever too much the rate grows by such steps, at most so often."""
-BARREN_AFTER: Final = 3
-"""So many refusals in a row, a round trip apart, with nothing accepted between: speed is not what is wrong."""
 FORGET: Final = 16.0
 """A rate that has grown to so many times what was too much holds nothing back that is known."""
 MOST_PER_S: Final = 1e6
@@ -56,11 +56,12 @@ class LearnedRate:
     __slots__ = (
         "_accepted",
         "_asked",
+        "_chance",
         "_changed_s",
         "_level_s",
         "_lowered_s",
         "_share",
-        "barren",
+        "_barren",
         "ceiling",
         "devices_per_s",
     )
@@ -70,8 +71,9 @@ class LearnedRate:
         self.devices_per_s = 0.0
         self.ceiling = 0.0
         """What was last too much, as far as it got through; 0: not known."""
-        self.barren = 0
-        """Changes in a row with nothing accepted between."""
+        self._barren = 0
+        """Refusals in a row, a round trip apart, with nothing accepted between."""
+        self._chance = Chance()
         self._accepted, self._asked = Measured(now_s), Measured(now_s)
         self._changed_s = self._level_s = self._lowered_s = now_s
         self._share = share
@@ -82,24 +84,37 @@ class LearnedRate:
         most = self.devices_per_s / CALLS_PER_S
         return next((size for size in SIZES if size <= most), 1) if self.devices_per_s else SIZES[0]
 
+    @property
+    def barren(self) -> int | None:
+        """How many more refusals have come in a row, nothing accepted between, than it takes to know that nothing gets
+        through at whatever speed; None: fewer."""
+        return self._barren - after if self._barren >= (after := self._chance.barren_after) else None
+
     def refused(self, devices: int, left_s: float, now_s: float) -> bool:
         """Flow control for a call of so many devices that left then. True where that changes the rate."""
         self._asked.add(devices, now_s)
+        self._chance.heard(refused=True)
         if left_s < self._lowered_s:
             # It left before the rate was last lowered: it was too fast for one that is given up already.
             return False
-        self.barren += 1
+        self._barren += 1
+        if self._chance.explains and self.barren is None:
+            # As many are refused at any rate: going more slowly would help nobody.
+            return False
         self.devices_per_s = min(max(self._lowered(devices, now_s), LEAST_PER_S), MOST_PER_S)
+        if self._barren == 1:
+            self.devices_per_s, self.ceiling = self._chance.lowered((self.devices_per_s, self.ceiling), now_s)
         self._changed_s = self._level_s = self._lowered_s = now_s
         return True
 
     def _lowered(self, devices: int, now_s: float) -> float:
-        measured, rate = self._accepted.per_s(now_s), self.devices_per_s
+        # Of what gets through at a quota, chance takes its part first.
+        measured, rate = self._accepted.per_s(now_s) / (1 - self._chance.expected), self.devices_per_s
         if not rate:
             # The first refusal. What got through in the last second is the best guess: the quota, and what had been
             # saved up of it. Whether that was the quota or all that we had to send, only the next refusal tells.
             return BACK * max(measured, devices)
-        if self.barren >= BARREN_AFTER:
+        if self.barren is not None:
             # Nothing gets through at whatever speed: the quota is used up by others (the app's own sends, say), or the
             # whole of Push Kit is overloaded. The ceiling stays, so that the way back is short; the caller waits too.
             return rate / 2
@@ -107,7 +122,7 @@ class LearnedRate:
             # We were not using it, so it was not us who went too fast; but who adds little, gives way as well.
             return BACK * rate
         # We were using it, so this is the quota as it is now, and what got through is its measure.
-        if self.barren == 1:
+        if self._barren == 1:
             got = min(measured, rate)
             # Less than last time: somebody else wants his part. Give him room before we grow again.
             self.ceiling = got * (1 + BACK) / 2 if got < self.ceiling else got
@@ -116,14 +131,15 @@ class LearnedRate:
     def accepted(self, devices: int, left_s: float, now_s: float) -> bool:
         """A call of so many devices was accepted that left then. True where that changes the rate."""
         self._accepted.add(devices, now_s)
+        self._chance.heard(refused=False)
         if not self.devices_per_s:
-            self.barren = 0
+            self._barren = 0
             return False
         self._asked.add(devices, now_s)
         if left_s < self._changed_s:
             # It got through before the last change: no proof that the present rate does.
             return False
-        self.barren = 0
+        self._barren = 0
         before = self.devices_per_s
         self._grow(now_s)
         return self.devices_per_s != before
@@ -152,6 +168,8 @@ class LearnedRate:
         if share <= 0:
             return
         if self._share > 0:
-            self.devices_per_s *= share / self._share
-            self.ceiling *= share / self._share
+            factor = share / self._share
+            self.devices_per_s *= factor
+            self.ceiling *= factor
+            self._chance.scale(factor)
         self._share = share

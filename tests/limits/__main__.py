@@ -92,6 +92,20 @@ def quota_steps() -> Shown:
     return Shown("quota", picture("A quota that is halved, and then four times as high", panels, 240), rows)
 
 
+def chance() -> Shown:
+    run = stories.chance(0.05, QUOTA)
+    truth = fixed("quota", (0, QUOTA), (130, QUOTA))
+    panels = [
+        Panel("devices a second", [devices(run, "accepted", APP, 130), rate(run, "learned rate", APP), truth]),
+        Panel("calls a second", [calls(run, "all", 130), calls(run, "refused", 130, Verdict.FLOW_CONTROL)]),
+    ]
+    used = run.devices_per_s(20, 100) / QUOTA
+    rows = [("devices of the quota of 8,000/s, while 5 % are refused besides, 20 to 100 s", "most", f"{used:.0%}")]
+    return Shown(
+        "chance", picture("One call of twenty is refused whatever the rate, from 10 to 100 s", panels, 130), rows
+    )
+
+
 def four_instances() -> Shown:
     run = stories.four_instances()
     truth = fixed("quota", (0, QUOTA), (90, QUOTA))
@@ -212,6 +226,7 @@ def brownout() -> Shown:
 
 SHOWN: Final[tuple[Callable[[], Shown], ...]] = (
     quota_steps,
+    chance,
     four_instances,
     two_apps,
     noise,

@@ -51,6 +51,8 @@ class PushKit:
     """Calls at once; of more, each waits until it times out."""
     broken: float = 0.0
     """The share of calls that end with a 502."""
+    busy: float = 0.0
+    """The share of calls that flow control refuses whatever the rate."""
     away: bool = False
     hangs: bool = False
     """Whether every call waits until it times out."""
@@ -83,6 +85,8 @@ class PushKit:
         if client_id in self.down or self.random.random() < self.broken:
             return BROKEN, wait_s
         faults = Faults(apps={app: AppFaults(devices_per_s=quota) for app, quota in self.quota.items()})
+        if self.random.random() < self.busy:
+            return FLOW, wait_s
         admitted = self._rates.admit(faults, client_id, devices, int(now_s * 1e9))
         return REVOKED if admitted else FLOW, wait_s
 

@@ -24,6 +24,21 @@ def quota_steps() -> Run:
     return play(script)
 
 
+def chance(share: float = 0.2, quota: float = 0.0) -> Run:
+    """Push Kit is overloaded as a whole for a minute and a half: so many calls are refused whatever their rate."""
+
+    async def script(run: Run) -> None:
+        run.push_kit.quota = {APP: quota} if quota else {}
+        run.instances[0].endless.add(APP)
+        await until(10)
+        run.push_kit.busy = share
+        await until(100)
+        run.push_kit.busy = 0.0
+        await until(130)
+
+    return play(script)
+
+
 def four_instances() -> Run:
     """Four instances, a quarter of the shards each, and one quota for all of them."""
 

@@ -38,6 +38,15 @@ def test_a_quota_that_steps_is_found_again_each_time() -> None:
     assert run.instances[0].calls.gate.bound.calls == 64, "flow control is not an overload"
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.2, 0.35])
+def test_refusals_that_come_whatever_the_rate_do_not_bring_it_to_nothing(share: float) -> None:
+    """An overload of all of Push Kit is answered with 503 too: what gets through is used, and after it all of the
+    quota within half a minute."""
+    run = stories.chance(share, QUOTA)
+    assert run.devices_per_s(20, 100) >= 0.4 * QUOTA
+    assert run.devices_per_s(120, 130) >= 0.5 * QUOTA
+
+
 def test_four_instances_find_one_quota_together_and_each_its_part() -> None:
     """Limits are kept over all running instances together, learned ones too."""
     run = stories.four_instances()

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from stream.work.rate import BACK, BARREN_AFTER, LEAST_PER_S, LEVEL_S, SIZES, STEP, STEP_S, LearnedRate
+from stream.work.rate import BACK, LEAST_PER_S, LEVEL_S, SIZES, STEP, STEP_S, LearnedRate
 
 
 def learned(quota: float = 1_000.0, now_s: float = 100.0) -> LearnedRate:
@@ -106,7 +106,7 @@ def test_where_nothing_gets_through_the_rate_halves_and_the_ceiling_stays_for_th
         now_s += 0.1
         assert rate.refused(10, now_s - 0.05, now_s)
         rates.append(rate.devices_per_s)
-    assert rate.barren > BARREN_AFTER
+    assert rate.barren
     assert rates[-2] / rates[-3] == pytest.approx(0.5)
     assert rate.ceiling == ceiling
     steps = 0
@@ -116,6 +116,19 @@ def test_where_nothing_gets_through_the_rate_halves_and_the_ceiling_stays_for_th
         steps += 1
     assert rate.devices_per_s == pytest.approx(BACK * ceiling), "by steps up to there, and slowly from there on"
     assert STEP ** (steps - 1) < BACK * ceiling / LEAST_PER_S
+
+
+def test_three_refusals_in_a_row_are_waited_for_and_no_fewer() -> None:
+    """One that was accepted in between begins the count anew."""
+    rate = learned()
+    found = []
+    for step in range(1, 4):
+        rate.refused(10, 100 + step, 100 + step)
+        found.append(rate.barren)
+    assert found == [None, 0, 1], "the first one is what was learned by"
+    rate.accepted(10, 104, 104)
+    rate.refused(10, 105, 105)
+    assert rate.barren is None
 
 
 def test_calls_of_a_slow_app_are_cut_by_halves() -> None:
