@@ -6,6 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+
 from stream.work.chance import BARREN_AFTER, MEMORY, MOST, SAME_AFTER, SOON_S, Chance
 
 
