@@ -17,7 +17,7 @@ from stream.state.records import unpack_rejects
 from stream.state.shard import Shard, StoredSend
 from stream.wire.wire import Wire
 from stream.work.condemned import Condemned
-from stream.work.cover import Kind, Mark, Span, called, known_elsewhere, size, still_open, without
+from stream.work.cover import Kind, Mark, Span, called, given_up, known_elsewhere, size, still_open, without
 from stream.work.endings import EXPIRED
 from stream.work.holding import Holding
 from stream.work.judgement import Violation
@@ -188,10 +188,16 @@ class Sorter:
         known, left = known_elsewhere(spans, marks, violation.violation_id) if marks else ((), spans)
         for span, mark in known:
             self._known(it, shard, violation, send, where, span, mark)
-        for span in left:
-            self._fresh(it, violation, send, where, span)
+        if not marks:
+            for span in left:
+                self._fresh(it, violation, send, where, span)
+            return
+        for span, again in given_up(left, marks, violation.violation_id):
+            self._fresh(it, violation, send, where, span, again)
 
-    def _fresh(self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span) -> None:
+    def _fresh(
+        self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span, again: int | None = None
+    ) -> None:
         if not send.head.revocable:
             it.packer.put(violation, _NOT_REVOCABLE, send.head, span, where, ())
         elif self._expired(violation, where):
@@ -199,7 +205,7 @@ class Sorter:
         else:
             most = self._largest_call(send.head.client_id)
             for piece in self._callable(it, violation, send, where, span):
-                it.packer.put(violation, CALL, send.head, piece, where, send.tokens, most)
+                it.packer.put(violation, CALL, send.head, piece, where, send.tokens, most, again)
 
     def had_left(self, violation: Violation, send_ms: int) -> bool:
         """Whether it has left retention, and had when the send came: then nothing of that was ever open for it."""

@@ -105,6 +105,17 @@ def called(marks: Sequence[Mark], violation_id: str) -> list[Span]:
     ]
 
 
+def given_up(spans: Sequence[Span], marks: Sequence[Mark], violation_id: str) -> list[tuple[Span, int | None]]:
+    """``spans`` with the result that gave each of them up for this violation last, or None: nothing did."""
+    found: list[tuple[Span, int | None]] = []
+    left = list(spans)
+    mine = (m for m in marks if m.violation_id == violation_id and m.kind is Kind.GIVEN_UP)
+    for mark in sorted(mine, key=lambda m: -m.result_offset):
+        found += [(piece, mark.result_offset) for piece in within(left, mark.span)]
+        left = without(left, [mark.span])
+    return [*found, *((span, None) for span in left)]
+
+
 def known_elsewhere(
     spans: Sequence[Span], marks: Sequence[Mark], violation_id: str
 ) -> tuple[list[tuple[Span, Mark]], list[Span]]:

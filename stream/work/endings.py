@@ -80,11 +80,11 @@ def result_id(violation: Violation | RevokeResult, parts: Sequence[SendPart], wo
     """The same for the same work done again after a crash: 32 hexadecimal digits of violation, places and ``word``.
 
     ``word`` is empty for work that covers places, whatever its outcome, so that a second try of what was given up
-    takes the first one's place; it names the kind of a result without places, and tells a dry run's from a real
-    one's.
+    takes the first one's place, in whatever order its sends were read; it names the kind of a result without places,
+    and tells a dry run's from a real one's.
     """
     names = f"{_pair(violation.message_id, violation.violation_id)}\0{word}\0" + ";".join(
-        f"{part.partition}/{part.offset}/{part.first_token}+{part.token_count}" for part in parts
+        f"{part.partition}/{part.offset}/{part.first_token}+{part.token_count}" for part in sorted(parts)
     )
     return blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

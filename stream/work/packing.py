@@ -26,6 +26,11 @@ MAX_BODY_BYTES: Final = 480_000
 """Below the contract's 512 kB, leaving room for quotes, commas and escapes."""
 MAX_REJECTS_BYTES: Final = 800_000
 """Tokens and reasons in one result, below the contract's 900 kB."""
+MOST_AGAIN: Final = 64
+"""So many parcels are filled at once of what is tried again: a campaign that was given up call by call must not be in
+memory whole."""
+
+_Key = tuple[object, ...]
 
 
 class Fate(NamedTuple):
@@ -119,7 +124,7 @@ class Packer:
     __slots__ = ("_open", "full", "to_call")
 
     def __init__(self) -> None:
-        self._open: dict[tuple[object, ...], _Open] = {}
+        self._open: dict[_Key, _Open] = {}
         self.full: list[Parcel] = []
         self.to_call = 0
         """Places put in so far that need a call."""
@@ -133,22 +138,24 @@ class Packer:
         where: tuple[int, int, int],
         tokens: Sequence[bytes],
         max_tokens: int = MAX_CALL_TOKENS,
+        again: int | None = None,
     ) -> None:
         """Put in the places ``span`` of the send at ``where`` (partition, offset, record time); ``tokens`` are all of
-        that send's."""
+        that send's. ``again``: of what is tried again, the result that gave it up: places of one stay together, so that
+        their next result takes its place."""
         if fate is CALL:
             self.to_call += span[1] - span[0]
             if span[1] - span[0] >= max_tokens:
                 span = self._whole_calls(violation, head, span, where, tokens, max_tokens)
         chosen, at = tokens[span[0] : span[1]] if tokens else (), span[0]
         while at < span[1]:
-            box = self._box(violation, fate, head)
+            box = self._box(violation, fate, head, again)
             taken = self._fill(box, chosen, at - span[0], max_tokens) if chosen else span[1] - at
             if taken:
                 _note(box.parcel, SendPart(where[0], where[1], at, taken), where[2])
             at += taken
             if at < span[1] or len(box.distinct) >= max_tokens or len(box.parcel.parts) >= MAX_PARTS:
-                self._close(violation, fate, head)
+                self._close(_key(violation, fate, head, again))
 
     def refuse(
         self,
@@ -162,13 +169,13 @@ class Packer:
         """Put in one place whose token is refused without a call; ``fate`` ends it, ``refused`` says why."""
         box, weight = self._box(violation, fate, head), len(refused.token.encode()) + len(refused.reason.encode())
         if box.bytes and box.bytes + weight > MAX_REJECTS_BYTES:
-            self._close(violation, fate, head)
+            self._close(_key(violation, fate, head))
             box = self._box(violation, fate, head)
         box.bytes += weight
         box.parcel.rejects.append(refused)
         _note(box.parcel, SendPart(where[0], where[1], place, 1), where[2])
         if box.bytes >= MAX_REJECTS_BYTES - 2 * MAX_TOKEN_BYTES or len(box.parcel.parts) >= MAX_PARTS:
-            self._close(violation, fate, head)
+            self._close(_key(violation, fate, head))
 
     def unread(
         self, violation: Violation, fate: Fate, where: tuple[int, int, int], head: SendHead | None = None
@@ -213,10 +220,12 @@ class Packer:
             at += max_tokens
         return at, end
 
-    def _box(self, violation: Violation, fate: Fate, head: SendHead) -> _Open:
-        key = _key(violation, fate, head)
+    def _box(self, violation: Violation, fate: Fate, head: SendHead, again: int | None = None) -> _Open:
+        key = _key(violation, fate, head, again)
         box = self._open.get(key)
         if box is None:
+            if again is not None and len(self._open) >= MOST_AGAIN:
+                self._close(next(iter(self._open)))
             box = self._open[key] = _Open(_new(violation, fate, head))
         return box
 
@@ -234,9 +243,8 @@ class Packer:
             taken += 1
         return taken
 
-    def _close(self, violation: Violation, fate: Fate, head: SendHead) -> None:
-        box = self._open.pop(_key(violation, fate, head))
-        self._finish(box)
+    def _close(self, key: _Key) -> None:
+        self._finish(self._open.pop(key))
 
     def _finish(self, box: _Open) -> None:
         box.parcel.places, box.parcel.tokens = box.places, list(box.distinct)
@@ -247,8 +255,8 @@ def _fill_a_call(tokens: Sequence[bytes]) -> bool:
     return total_bytes(tokens) + 3 * len(tokens) <= MAX_BODY_BYTES and all_distinct(tokens)
 
 
-def _key(violation: Violation, fate: Fate, head: SendHead) -> tuple[object, ...]:
-    return violation.violation_id, fate, head.client_id, head.push_type, head.notify_id
+def _key(violation: Violation, fate: Fate, head: SendHead, again: int | None = None) -> _Key:
+    return violation.violation_id, fate, head.client_id, head.push_type, head.notify_id, again
 
 
 def _new(violation: Violation, fate: Fate, head: SendHead) -> Parcel:

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from stream.block import block_of
 from stream.model import MAX_CALL_TOKENS, MAX_TOKEN_BYTES, Outcome, RejectedToken, SendHead
 from stream.pushkit.client import encode_body
-from stream.work.packing import CALL, MAX_PARTS, MAX_REJECTS_BYTES, Fate, LastReply, Packer, Parcel, choose, cut, split
+from stream.work.packing import (
+    CALL,
+    MAX_PARTS,
+    MAX_REJECTS_BYTES,
+    MOST_AGAIN,
+    Fate,
+    LastReply,
+    Packer,
+    Parcel,
+    choose,
+    cut,
+    split,
+)
 from tests.work.making import HEAD, parcel, violation
 
 tokens = st.integers(0, 30).map(lambda n: f"token-{n}".encode())
@@ -220,3 +232,21 @@ def test_refused_tokens_of_any_length_fill_no_result_beyond_its_bound() -> None:
     assert max(sizes) <= MAX_REJECTS_BYTES
     assert sum(sizes) == 2_104_010
     assert len(sizes) == 4
+
+
+def test_what_is_tried_again_travels_as_it_did_and_no_campaign_is_in_memory_whole() -> None:
+    """Places of one result that gave them up stay together, mixed as they may come; so many are filled at once."""
+    packer = Packer()
+    finding = violation()
+    for offset in range(3 * MOST_AGAIN):
+        for at in range(2):
+            packer.put(finding, CALL, HEAD, (at, at + 1), (0, offset, 1_000), [b"a", b"b"], again=offset)
+    kept = 3 * MOST_AGAIN - len(packer.full)
+    made = packer.take() + packer.flush()
+    assert [[tuple(part)[1:] for part in each.parts] for each in made] == [
+        [(offset, 0, 1), (offset, 1, 1)] for offset in range(3 * MOST_AGAIN)
+    ]
+    assert kept == MOST_AGAIN
+    for again in (5, 6, 5, None):
+        packer.put(finding, CALL, HEAD, (0, 1), (0, 1, 1_000), [b"%d" % (again or 0)], again=again)
+    assert sorted(len(each.places) for each in packer.flush()) == [1, 1, 2]
