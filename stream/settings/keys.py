@@ -174,7 +174,8 @@ KEYS: Final = (
         "How other instances and people reach this one: it stands in the `client.id` of the group's member. Empty: as "
         "`listen`, and where that is all addresses, the one that the broker sees."),
     Key("http", "token_file", kinds.path(), "", "path",
-        "A file with the bearer token that all but /livez and /readyz ask for. Empty: none asked."),
+        "A file with the bearer token that all but /livez, /readyz and the page's own files, which tell nothing, ask "
+        "for. Empty: none asked."),
     Key("log", "level", kinds.choice("debug", "info", "warning", "error"), "info", "",
         "The least level that is written."),
     Key("log", "format", kinds.choice("auto", "console", "json"), "auto", "",

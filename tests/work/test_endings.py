@@ -137,3 +137,10 @@ def test_ids_with_a_nul_are_told_apart_too() -> None:
     """Both ids together name a violation, and so its results."""
     here, there = (violation("x")._replace(message_id=m, violation_id=v) for m, v in (("a\0b", "c"), ("a", "b\0c")))
     assert result_id(here, (), "") != result_id(there, (), "")
+
+
+def test_the_id_does_not_depend_on_the_order_in_which_sends_were_read() -> None:
+    """Nor which came first of sends that were read back, newest first."""
+    parts = [SendPart(0, offset, first, 2) for offset in (3, 1, 2) for first in (0, 5)]
+    assert len({result_id(violation(), order, "") for order in (parts, parts[::-1], sorted(parts))}) == 1
+    assert result_id(violation(), parts[:1], "") != result_id(violation(), parts[1:2], "")
