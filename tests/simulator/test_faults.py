@@ -265,6 +265,8 @@ async def test_the_state_is_shown_and_replaced_whole(sim: Simulator, caller: Cal
         ({"all": {"failures": [{"retryAfter": "1\r\nX: y"}]}}, "retryAfter"),
         ({"rules": {"off": ["x"]}}, "tokenApps"),
         ({"rules": {"missingFieldCode": "1"}}, "missingFieldCode"),
+        ({"rules": {"answers": {"80300017": {"status": 200}}}}, "rules.answers.80300017 lacks code"),
+        ({"rules": {"answers": {"80300017": {}}}}, "rules.answers.80300017 lacks status and code"),
         ({"all": {"latency": {"shape": "lognormal"}}}, "p50Ms"),
     ],
 )
@@ -276,7 +278,8 @@ def test_an_impossible_state_is_refused_by_name(state: Any, named: str) -> None:
 
 async def test_a_refused_state_changes_nothing(sim: Simulator, caller: Caller) -> None:
     """400 with a sentence; closing the own port for ever is refused too."""
-    for state in ({"nope": 1}, {"down": "refuse"}):
+    wrong: list[Any] = [{"nope": 1}, {"down": "refuse"}, {"rules": {"answers": {"80300017": {}}}}]
+    for state in wrong:
         async with caller.session.put(f"{sim.url}/_sim/faults", json=state) as response:
             assert response.status == 400
             assert (await response.json())["error"]

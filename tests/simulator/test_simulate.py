@@ -81,6 +81,14 @@ def test_a_wrong_flag_is_one_sentence(flags: list[str], tmp_path: Path) -> None:
         simulate.run(parsed(*flags, *keys))
 
 
+def test_a_faults_file_that_lacks_something_is_one_sentence(tmp_path: Path) -> None:
+    """As over HTTP: what it lacks is named."""
+    file = tmp_path / "faults.json"
+    file.write_text('{"rules": {"answers": {"80300017": {"status": 200}}}}')
+    with pytest.raises(SettingsError, match="80300017 lacks code"):
+        simulate._faults(parsed("--faults", str(file)))
+
+
 def test_a_key_file_that_is_none_is_refused_without_quoting_it(tmp_path: Path) -> None:
     """No secret in any error."""
     file = tmp_path / "key.json"

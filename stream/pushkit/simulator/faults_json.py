@@ -1,7 +1,7 @@
 """``Faults`` as JSON and back: the dataclasses' own fields in camelCase, enums by value.
 
 Promised: ``from_json(Faults, to_json(faults)) == faults``; an unknown key, a wrong type or an impossible value raises
-FaultsError that names it. Not promised: merging; what is left out has its default.
+FaultsError that names it. Not promised: merging; what is left out has its default, or is named where there is none.
 """
 
 from __future__ import annotations
@@ -58,11 +58,22 @@ def _dataclass(kind: Any, value: object, where: str) -> Any:
     given = _object(value, where)
     if unknown := given.keys() - known.keys():
         raise FaultsError(f"{where}: unknown key {min(unknown)!r}; known are {', '.join(known)}")
+    if missing := [key for key, name in known.items() if key not in given and name in _needed(kind)]:
+        raise FaultsError(f"{where} lacks {' and '.join(missing)}")
     fields = {known[key]: _read(hints[known[key]], each, f"{where}.{key}") for key, each in given.items()}
     try:
         return kind(**fields)
     except FaultsError as error:
         raise FaultsError(f"{where}: {error}") from None
+
+
+def _needed(kind: Any) -> set[str]:
+    """The names of the fields that have no default."""
+    return {
+        each.name
+        for each in dataclasses.fields(kind)
+        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+    }
 
 
 def _enum(kind: type[Enum], value: object, where: str) -> Enum:
