@@ -164,9 +164,8 @@ def _app_faults(faults: AppFaults, args: argparse.Namespace) -> AppFaults:
         faults = replace(faults, latency=_latency(args.latency))
     if args.devices_per_second is not None:
         faults = replace(faults, devices_per_s=args.devices_per_second)
-    if args.error_rate is not None:
-        faults = replace(faults, failures=(*faults.failures, _failure(args.error, args.error_rate)))
-    return faults
+    failure = _failure(args.error, args.error_rate or 0.0)  # a wrong --error is told also where nothing is to fail
+    return faults if args.error_rate is None else replace(faults, failures=(*faults.failures, failure))
 
 
 def _of_file(path: Path) -> Faults:

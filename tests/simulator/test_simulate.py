@@ -70,6 +70,8 @@ def test_flags_stand_over_the_faults_file(tmp_path: Path) -> None:
         ["--app", "1", "--error-rate", "2"],
         ["--app", "1", "--error-rate", "nan"],
         ["--app", "1", "--error-rate", "0.1", "--error", "x"],
+        ["--app", "1", "--error", "x"],
+        ["--app", "1", "--error", "999"],
         ["--app", "1", "--faults", "/no/such/file"],
         ["--app", "1", "--devices-per-second", "-1"],
     ],
