@@ -40,6 +40,9 @@ _NUMBERS: Final = {
     "lost_sends": "(e) sends to read again after the store was lost",
 }
 """The sizes that can be set, each by the flag of its name."""
+_OF_PARTS: Final = ("only", "out", *_NUMBERS)
+_OF_CALLS: Final = ("points", "json", "markdown", *(field.name for field in fields(PointSizes)))
+_OUT: Final = Path("bench/out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     calls.add_argument("--calls", action="store_true", help="figures of calls against the simulator, as Markdown")
     calls.add_argument(
         "--points",
-        default=",".join(POINTS),
         metavar="POINTS",
         help="some of " + "; ".join(f"{name} ({point.about})" for name, point in POINTS.items()),
     )
@@ -61,24 +63,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="each part in small: shows that it runs, not how fast")
     parser.add_argument(
         "--only",
-        default=",".join(PARTS),
         metavar="PARTS",
-        help="some of a (storing), b (calling), c (waiting), d (memory), e (lost store); default %(default)s",
+        help="some of a (storing), b (calling), c (waiting), d (memory), e (lost store); default: all",
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("bench/out"), metavar="DIR", help="for JSON and plot (default %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"for JSON and plot (default {_OUT})")
     for name, says in _NUMBERS.items():
         default = f" (default {getattr(FULL, name):,})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=_positive, metavar="N", help=says + default)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0: all was measured; 1: a part was not. Raises SettingsError for unknown parts, StartError."""
+    """Exit 0: all was measured; 1: a part was not. Raises SettingsError for unknown or foreign parts, StartError."""
+    _refuse_the_others(args)
     if args.calls:
         return _calls(args)
     report = measured(_sizes(args), _chosen("--only", args.only, PARTS, "parts"))
-    paths = keep_parts(report, args.out)
+    paths = keep_parts(report, args.out or _OUT)
     console = Console()
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
@@ -87,6 +87,13 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"({part}) could not be measured: {why}", soft_wrap=True, highlight=False, markup=False)
     console.print("kept in", " and ".join(map(str, paths)), soft_wrap=True, highlight=False)
     return 1 if report.failures else 0
+
+
+def _refuse_the_others(args: argparse.Namespace) -> None:
+    """A flag of what is not measured would be passed over without a word."""
+    foreign = _OF_PARTS if args.calls else _OF_CALLS
+    for flag in (f"--{name.replace('_', '-')}" for name in foreign if getattr(args, name) is not None):
+        raise SettingsError(f"{flag} is of the parts: leave out --calls" if args.calls else f"{flag} needs --calls")
 
 
 def _sizes(args: argparse.Namespace) -> Sizes:
@@ -108,7 +115,9 @@ def _calls(args: argparse.Namespace) -> int:
     return 1 if found.failures else 0
 
 
-def _chosen(flag: str, said: str, known: Mapping[str, object], what: str) -> list[str]:
+def _chosen(flag: str, said: str | None, known: Mapping[str, object], what: str) -> list[str]:
+    if said is None:
+        return list(known)
     asked = [name.strip() for name in said.split(",")]
     if unknown := [name for name in asked if name not in known]:
         raise SettingsError(f"{flag} {said!r} names {unknown[0]!r}; the {what} are {', '.join(known)}")

@@ -92,3 +92,20 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 2, one sentence with what would be right, before anything is started."""
     assert main(["bench", "--only", "a,z"]) == 2
     assert capsys.readouterr().err == "unpush: --only 'a,z' names 'z'; the parts are a, b, c, d, e\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--points", "1"], "--points needs --calls"),
+        (["--campaign-tokens", "9"], "--campaign-tokens needs --calls"),
+        (["--calls", "--only", "a"], "--only is of the parts: leave out --calls"),
+        (["--calls", "--held-steps", "1"], "--held-steps is of the parts: leave out --calls"),
+    ],
+)
+def test_a_flag_of_what_is_not_measured_is_refused(
+    asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2 before anything is started: it would be passed over, and the wrong half measured for minutes."""
+    assert main(["bench", *asked]) == 2
+    assert capsys.readouterr().err == f"unpush: {said}\n"
