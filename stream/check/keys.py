@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from stream.model import Standing, StartError, Verdict
-from stream.pushkit.key import load_key
+from stream.pushkit.key import ENOUGH_BITS, ServiceKey, load_key
 from stream.settings import PushKitSettings
 
 ABOUT = "key files"
@@ -19,23 +19,35 @@ def named(settings: PushKitSettings) -> dict[Path, str]:
 
 
 def look(settings: PushKitSettings) -> list[Verdict]:
-    """One row a file, and one for what has no key."""
-    return [*(_file(path, name) for path, name in sorted(named(settings).items())), *keyless(settings)]
+    """One row a file, or one for each doubt about it; and one for what has no key."""
+    files = [verdict for path, name in sorted(named(settings).items()) for verdict in _file(path, name)]
+    return [*files, *keyless(settings)]
 
 
-def _file(path: Path, name: str) -> Verdict:
+def _file(path: Path, name: str) -> list[Verdict]:
     try:
         key = load_key(path)
         mode = path.stat().st_mode
     except (StartError, OSError) as error:
-        return Verdict(
-            ABOUT, Standing.BAD, f'{name} = "{path}": {error}', "put the service account key there, as downloaded"
-        )
+        return [
+            Verdict(
+                ABOUT, Standing.BAD, f'{name} = "{path}": {error}', "put the service account key there, as downloaded"
+            )
+        ]
+    return _doubts(path, key, mode) or [
+        Verdict(ABOUT, Standing.GOOD, f"{path}: {key}; whether Push Kit knows it, the first call tells")
+    ]
+
+
+def _doubts(path: Path, key: ServiceKey, mode: int) -> list[Verdict]:
+    found = []
     if mode & stat.S_IROTH:
-        return Verdict(
-            ABOUT, Standing.WARNING, f"{path} may be read by every user of this machine", f"chmod 600 {path}"
+        found.append(_warning(f"{path} may be read by every user of this machine", f"chmod 600 {path}"))
+    if (bits := key.private_key.key_size) < ENOUGH_BITS:
+        found.append(
+            _warning(f"{path}: {key} has {bits} bits; PS256 wants {ENOUGH_BITS:,} or more", "have a new key made")
         )
-    return Verdict(ABOUT, Standing.GOOD, f"{path}: {key}; whether Push Kit knows it, the first call tells")
+    return found
 
 
 def keyless(settings: PushKitSettings) -> list[Verdict]:
@@ -44,15 +56,15 @@ def keyless(settings: PushKitSettings) -> list[Verdict]:
     paused = [app for app in settings.apps if settings.app(app).paused and not settings.paused]
     found = []
     if without:
-        found.append(_waits(f"no key for {', '.join(without)}", "set its key_file, or push_kit.key_file"))
+        found.append(_warning(f"no key for {', '.join(without)}", "set its key_file, or push_kit.key_file"))
     elif not named(settings):
-        found.append(_waits("no key file is named: no app can call", "set push_kit.key_file, or that of each app"))
+        found.append(_warning("no key file is named: no app can call", "set push_kit.key_file, or that of each app"))
     if settings.paused:
-        found.append(_waits("push_kit.paused = true: no app calls", "set it to false"))
+        found.append(_warning("push_kit.paused = true: no app calls", "set it to false"))
     if paused:
-        found.append(_waits(f"paused: {', '.join(paused)}", "set paused = false there"))
+        found.append(_warning(f"paused: {', '.join(paused)}", "set paused = false there"))
     return found
 
 
-def _waits(found: str, todo: str) -> Verdict:
+def _warning(found: str, todo: str) -> Verdict:
     return Verdict(ABOUT, Standing.WARNING, found, todo)

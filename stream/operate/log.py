@@ -1,6 +1,6 @@
 """The log: one event a line on stderr, for a person at a terminal or as JSON for a machine.
 
-Promised: whatever a library logs goes the same way, and nothing that looks like a bearer token gets through.
+Promised: what a library logs or warns of goes the same way, and nothing that looks like a bearer token gets through.
 Not promised: that a secret of another look is recognised; secrets are masked where they are made, this is the last net.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import warnings
 from typing import Any, Final, Literal
 
 import orjson
@@ -97,3 +98,9 @@ def _take_over_the_standard_library(least: int, console: bool) -> None:
     root.handlers[:] = [out]
     # Libraries narrate at info; only what they find wrong belongs into this log.
     root.setLevel(max(least, logging.WARNING) if least > logging.DEBUG else least)
+    warnings.showwarning = _warned
+
+
+def _warned(message: Warning | str, category: type[Warning], *_place: object, **_line: object) -> None:
+    """In the place of Python's own, which writes two raw lines past the log."""
+    logging.getLogger("py.warnings").log(logging.WARNING, "%s: %s", category.__name__, message)

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from stream.model import StartError, masked
 
 _FIELDS: Final = ("project_id", "key_id", "private_key", "sub_account")
+ENOUGH_BITS: Final = 2_048
+"""What PS256 asks for: https://www.rfc-editor.org/rfc/rfc7518#section-3.5; a shorter key signs all the same."""
 _MAX_FILE_BYTES: Final = 2**20
 """A real one has some 4 kB; more is another file."""
 
@@ -95,7 +97,7 @@ def _private_key(path: Path, pem: str) -> RSAPrivateKey:
         raise StartError(f"private_key in key file {path} is not an RSA key, which Push Kit's PS256 signature needs")
     if not _can_sign(key):
         raise StartError(
-            f"private_key in key file {path} is an RSA key of {key.key_size} bits: PS256 needs 2,048 or more"
+            f"private_key in key file {path} is an RSA key of {key.key_size} bits: PS256 needs {ENOUGH_BITS:,} or more"
         )
     return key
 

@@ -250,6 +250,15 @@ def test_each_key_file_has_a_row_with_its_setting_and_shows_nothing_of_it(tmp_pa
     only(keys.look(default_settings(tmp_path, push_kit={"key_file": "good.json"}).push_kit), WARNING, "chmod 600")
 
 
+def test_a_short_key_is_a_warning_with_its_bits(tmp_path: Path) -> None:
+    """RFC 7518, 3.5: PS256 wants 2,048 bits or more; nothing stops a shorter key from signing."""
+    make_key_file(tmp_path / "short.json", "project", "1", bits=1_024)
+    settings = default_settings(tmp_path, push_kit={"key_file": "short.json"}).push_kit
+    only(keys.look(settings), WARNING, "short.json", "1024 bits", "2,048 or more")
+    (tmp_path / "short.json").chmod(0o644)
+    assert [each.standing for each in keys.look(settings)] == [WARNING, WARNING], "each doubt is told"
+
+
 @pytest.mark.parametrize(
     ("answered", "standing", "word"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 
 import pytest
 import structlog
@@ -35,6 +36,15 @@ def test_what_libraries_log_goes_the_same_way(capsys: pytest.CaptureFixture[str]
     logging.getLogger("aiohttp").warning("sent %s", "Authorization: Bearer abc.def")
     event = json.loads(capsys.readouterr().err)
     assert (event["logger"], event["event"]) == ("aiohttp", "sent Authorization: Bearer (hidden)")
+
+
+def test_what_libraries_warn_of_goes_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, as an event; Python's own way would be two raw ones."""
+    log.configure("info", "json")
+    warnings.warn("the key is short", UserWarning, stacklevel=1)
+    event = json.loads(capsys.readouterr().err)
+    assert (event["logger"], event["event"]) == ("py.warnings", "UserWarning: the key is short")
+    assert event["level"] == "warning"
 
 
 @pytest.mark.parametrize("format", ["json", "console"])
