@@ -2,7 +2,7 @@
 
 The house, in the order in which a record meets its rooms; `docs/architecture.md` has every file::
 
-    __main__.py      the console command ``unpush``
+    __main__.py      the console command ``unpush``: its first moments, then ``command_line.py``
     model.py         the nouns, and the tree of exceptions
     block.py         a send's tokens as one piece of memory
     settings/        every key, checked before anything starts; secrets masked

@@ -1,109 +1,49 @@
-"""The command ``unpush``: finds the sub-command, runs it, and turns what it raises into one line and an exit code.
+"""The first moments of the command ``unpush``, before anything that takes time is imported; then the command line.
 
-Promised: 0 done, 1 failed, 2 wrong usage or settings; no traceback for anything that a person can get wrong.
-Not promised: that of a defect of ours, which keeps its traceback.
+Promised: whoever interrupts while modules are still imported is not shown where.
+Not promised: that of the interpreter's own start, some hundredths of a second.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from importlib import import_module, metadata
-from typing import Final
 
-from stream.model import SettingsError, UnpushError
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-"""numpy starts a thread a core for linear algebra as it is imported; we have none."""
-
-COMMANDS: Final = {
-    "run": "the service",
-    "demo": "the whole story on this machine, nothing else installed",
-    "check": "look at everything a start needs, and change nothing",
-    "approve": "let violations go on that the guard holds",
-    "withdraw": "stop what has not been done yet of violations",
-    "topics": "create the topics that are missing",
-    "inspect": "what the running service knows of a message or a violation",
-    "replay": "send dead letters back where they came from",
-    "simulate": "the Push Kit simulator by itself",
-    "kafka": "one node of Apache Kafka by itself, to try things on",
-    "bench": "our own benchmark, as ratios to limits measured in the same run",
-}
-"""Each is a module of ``stream.commands`` with HELP, ``add_arguments(parser)`` and ``run(args) -> int``; only the one
-that is asked for is imported, so that no command waits for another's libraries."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes longer than all that is here
+    from collections.abc import Callable, Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line. Raises SystemExit from argparse: 2 for wrong usage, 0 for help."""
-    asked = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    taken_over = _end_at_once(service=[*words[:1]] == ["run"])
     try:
-        code = _run(asked.command, asked.rest)
-        sys.stdout.flush()
-    except SettingsError as error:
-        return _failed(error, 2)
-    except UnpushError as error:
-        return _failed(error, 1)
-    except KeyboardInterrupt:
-        return 1
-    except BrokenPipeError:
-        return _nobody_reads()
-    return code
+        from stream import command_line
+
+        return command_line.main(words, taken_over)
+    finally:
+        taken_over()
 
 
-def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="unpush",
-        description="Takes back pushed notifications: violations in Kafka become revoke calls to Push Kit.",
-        epilog=f"commands:\n{listed}\n\n`unpush COMMAND --help` says what a command takes.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"unpush {_version()}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    rest.required = False  # else a missing command is told as two missing words
-    return parser
+def _end_at_once(*, service: bool) -> Callable[[], object]:
+    """What a signal does until a command takes it over, and the function for that: there is nothing to drain yet. Not
+    by an exception: what is raised inside a callback of the interpreter's own, as while it imports, is ignored, and
+    some extensions crash of it."""
+    if service:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: os._exit(0))
+        return lambda: None  # its loop takes over
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # it is to be ignored, as in a background
+        return lambda: None
+    signal.signal(signal.SIGINT, _interrupted)
+    return lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _run(name: str, rest: Sequence[str]) -> int:
-    if name == "run":
-        _end_at_once()
-    command = import_module(f"stream.commands.{name}")
-    parser = argparse.ArgumentParser(prog=f"unpush {name}", description=command.HELP)
-    command.add_arguments(parser)
-    code: int = command.run(parser.parse_args(rest))
-    return code
-
-
-def _end_at_once() -> None:
-    """What SIGTERM and SIGINT do until the service takes them over: there is nothing to drain. Not by an exception: one
-    that is raised inside a callback of the interpreter's own, as while it imports, is ignored."""
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: os._exit(0))
-
-
-def _version() -> str:
-    try:
-        return metadata.version("unpush")
-    except metadata.PackageNotFoundError:
-        return "from a folder, not installed"
-
-
-def _failed(error: UnpushError, code: int) -> int:
-    print("unpush:", " ".join(str(error).split()), file=sys.stderr)
-    return code
-
-
-def _nobody_reads() -> int:
-    """Python flushes stdout once more at its end; that must not complain either.
-
-    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+def _interrupted(*_: object) -> None:
+    os.write(2, b"Interrupted.\n")
+    os._exit(1)
 
 
 if __name__ == "__main__":

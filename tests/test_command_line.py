@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from stream import __main__ as command_line
-from stream.__main__ import COMMANDS, main
+from stream import __main__ as command
+from stream.__main__ import main
+from stream.command_line import COMMANDS
 from stream.commands.run import dry
 from stream.model import SettingsError, StartError
 from stream.settings import settings_of
@@ -44,7 +46,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> No
         (1, 1, ""),
         (SettingsError("a.key = 1:\n it must be 2"), 2, "unpush: a.key = 1: it must be 2\n"),
         (StartError("no broker"), 1, "unpush: no broker\n"),
-        (KeyboardInterrupt(), 1, ""),
+        (KeyboardInterrupt(), 1, "Interrupted.\n"),
     ],
 )
 def test_every_ending_has_its_exit_code_and_at_most_one_line(
@@ -143,36 +145,67 @@ from stream.__main__ import main
 
 class Held: pass
 
-def run(_):
+def told(_):
     held = Held()
-    ref = weakref.ref(held, lambda _: os.kill(os.getpid(), getattr(signal, sys.argv[1])))
+    ref = weakref.ref(held, lambda _: os.kill(os.getpid(), getattr(signal, sys.argv[2])))
     del held
     print("went on")
     return 1
 
-made = {"HELP": "", "add_arguments": lambda _: None, "run": run}
-sys.modules["stream.commands.run"] = types.SimpleNamespace(**made)
-sys.exit(main(["run"]))
+made = {"HELP": "", "add_arguments": lambda _: None, "run": lambda _: 1, sys.argv[3]: told}
+sys.modules[f"stream.commands.{sys.argv[1]}"] = types.SimpleNamespace(**made)
+sys.exit(main([sys.argv[1]]))
 """
 
 
-@pytest.mark.parametrize("told", ["SIGTERM", "SIGINT"])
-def test_a_signal_before_there_is_anything_to_drain_ends_the_start(told: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "told", "when", "code", "said"),
+    [
+        ("run", "SIGTERM", "run", 0, ""),
+        ("run", "SIGINT", "run", 0, ""),
+        ("check", "SIGINT", "add_arguments", 1, "Interrupted.\n"),
+    ],
+)
+def test_a_signal_before_there_is_anything_to_drain_ends_the_start(
+    command: str, told: str, when: str, code: int, said: str
+) -> None:
     """Wherever the interpreter is: what is raised in a callback of its own, it ignores."""
     ended = subprocess.run(
-        [sys.executable, "-c", TOLD_WHILE_IMPORTING, told],
+        [sys.executable, "-c", TOLD_WHILE_IMPORTING, command, told, when],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", said)
+
+
+def test_once_all_is_imported_an_interrupt_is_the_commands_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay, for one, says how far it came."""
+    handlers: list[object] = []
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
+    monkeypatch.setattr(signal, "signal", lambda _, handler: handlers.append(handler))
+    seen: list[object] = []
+
+    def run(_: object) -> int:
+        seen.extend(handlers)
+        return 0
+
+    pretended = ModuleType("stream.commands.check")
+    pretended.__dict__.update(HELP="", add_arguments=lambda _: None, run=run)
+    monkeypatch.setitem(sys.modules, "stream.commands.check", pretended)
+    assert main(["check"]) == 0
+    assert seen == [command._interrupted, signal.default_int_handler]
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert handlers[-1] is signal.default_int_handler, "and where none was run"
 
 
 def test_the_table_of_commands_is_the_folder_of_commands() -> None:
     modules = {path.stem for path in (ROOT / "stream" / "commands").glob("*.py")} - {"__init__"}
-    assert modules <= set(command_line.COMMANDS)
+    assert modules <= set(COMMANDS)
 
 
 @pytest.mark.parametrize(

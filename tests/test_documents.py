@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.__main__ import COMMANDS
+from stream.command_line import COMMANDS
 from stream.model import DeadReason, Outcome, Status
 from stream.settings import load_settings
 
