@@ -1,6 +1,6 @@
 """The first moments of the command ``unpush``, before anything that takes time is imported; then the command line.
 
-Promised: whoever interrupts while modules are still imported is not shown where.
+Promised: descriptors 0, 1 and 2 are open, and whoever interrupts while modules are still imported is not shown where.
 Not promised: that of the interpreter's own start, some hundredths of a second.
 """
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # typing takes longer than all that is here
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command line. Raises SystemExit from argparse: 2 for wrong usage, 0 for help."""
     words = sys.argv[1:] if argv is None else argv
+    _open_what_is_closed()
     taken_over = _end_at_once(service=[*words[:1]] == ["run"])
     try:
         from stream import command_line
@@ -25,6 +26,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command_line.main(words, taken_over)
     finally:
         taken_over()
+
+
+def _open_what_is_closed() -> None:
+    """What ``>&-`` closed would be the number of the first socket, at which libuv aborts; it is /dev/null instead."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if not _is_open(number):
+            opened = os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+            os.set_inheritable(opened, True)
+            setattr(sys, name, os.fdopen(opened, "w" if number else "r", errors="replace", closefd=False))
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _end_at_once(*, service: bool) -> Callable[[], object]:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
 from typing import Final
 
-from stream.model import SettingsError, UnpushError
+from stream.model import SettingsError, StartError, UnpushError
+from stream.operate.output import Output
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 """numpy starts a thread a core for linear algebra as it is imported; we have none."""
@@ -38,12 +39,15 @@ that is asked for is imported, so that no command waits for another's libraries.
 def main(words: Sequence[str], imported: Callable[[], object]) -> int:
     """The exit code of these words; ``imported`` is called when all is, before the command begins. Raises SystemExit
     from argparse: 2 for wrong usage, 0 for help."""
+    output = Output.in_place_of_stdout()
     try:
         code = _ended(words, imported)
         sys.stdout.flush()
     except BrokenPipeError:
         return _nobody_reads()
-    return code
+    if output is None or output.trouble is None:
+        return code
+    return _failed(StartError(f"the output could not be written: {output.trouble.strerror}"), code or 1)
 
 
 def _ended(words: Sequence[str], imported: Callable[[], object]) -> int:

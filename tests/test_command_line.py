@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -137,6 +138,54 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain() -> None:
     assert talks.stdout is not None
     talks.stdout.close()
     assert (talks.communicate(timeout=30)[1], talks.returncode) == ("", 1)
+
+
+_WORKS_ON = """
+import pathlib, socket, sys, types
+from stream.__main__ import main
+
+def run(_):
+    for _ in range(10_000):
+        print("a line", flush=True)
+    with socket.socket() as first:
+        pathlib.Path(sys.argv[1]).write_text(str(first.fileno()))
+    return 0
+
+sys.modules["stream.commands.run"] = types.SimpleNamespace(HELP="", add_arguments=lambda parser: None, run=run)
+sys.exit(main(["run"]))
+"""
+
+
+def test_output_that_cannot_be_written_stops_no_work_and_is_told_at_the_end(tmp_path: Path) -> None:
+    """A full disk behind ``>``: one sentence, exit 1."""
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", _WORKS_ON, str(tmp_path / "mark")],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (tmp_path / "mark").exists()
+    assert (ended.returncode, ended.stderr) == (
+        1, "unpush: the output could not be written: No space left on device\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", [range(1), range(1, 2), range(2, 3), range(3)])
+def test_what_a_command_was_started_without_is_no_sockets_number(tmp_path: Path, closed: range) -> None:
+    """As by ``>&-``: libuv aborts the process where a socket got 0, 1 or 2."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _WORKS_ON, str(tmp_path / "mark")],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.closerange(closed.start, closed.stop),
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, int((tmp_path / "mark").read_text()) > 2) == (0, True)
 
 
 TOLD_WHILE_IMPORTING = """
