@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         port=_port(args.port),
         faults=_faults(args),
         seed=args.seed,
-        tls_cert=args.tls_cert,
+        tls_cert=_readable("--tls-cert", args.tls_cert),
         tls_key=_tls_key(args),
     )
     gc.set_threshold(_GARBAGE_COLLECTION)
@@ -144,8 +144,17 @@ def _port(port: int) -> int:
 def _tls_key(args: argparse.Namespace) -> Path | None:
     if args.tls_key is not None and args.tls_cert is None:
         raise SettingsError("--tls-key needs --tls-cert")
-    key: Path | None = args.tls_key
-    return key
+    return _readable("--tls-key", args.tls_key)
+
+
+def _readable(flag: str, path: Path | None) -> Path | None:
+    """OpenSSL does not tell which of two files it misses."""
+    try:
+        if path is not None:
+            path.open("rb").close()
+    except OSError as error:
+        raise SettingsError(f"{flag} {path} cannot be read: {error.strerror}") from None
+    return path
 
 
 def _faults(args: argparse.Namespace) -> Faults:

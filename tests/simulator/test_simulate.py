@@ -91,6 +91,17 @@ def test_a_faults_file_that_lacks_something_is_one_sentence(tmp_path: Path) -> N
         simulate._faults(parsed("--faults", str(file)))
 
 
+@pytest.mark.parametrize("missing", ["--tls-cert", "--tls-key"])
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path, missing: str) -> None:
+    """Exit 2; that a certificate is not usable is said of one that was read."""
+    here, gone = tmp_path / "here.pem", tmp_path / "gone.pem"
+    here.touch()
+    files = {"--tls-cert": here, "--tls-key": here} | {missing: gone}
+    flags = [each for flag, file in files.items() for each in (flag, str(file))]
+    with pytest.raises(SettingsError, match=rf"{missing} {gone} cannot be read: No such file"):
+        simulate.run(parsed("--app", "1", "--make-keys", str(tmp_path), *flags))
+
+
 def test_a_key_file_that_is_none_is_refused_without_quoting_it(tmp_path: Path) -> None:
     """No secret in any error."""
     file = tmp_path / "key.json"
