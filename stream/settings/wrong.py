@@ -88,7 +88,8 @@ def _cut(text: str, longest: int) -> str:
 def wrong(path: Path, given: Given, right: str) -> SettingsError:
     """The error for one value."""
     origin = f" (from {_cut(given.variable, _LONGEST_NAME)})" if given.variable else ""
-    return SettingsError(f"{_cut(spelled(path), _LONGEST_NAME)} = {shown(path[-1], given.value)}{origin}: {right}")
+    value = "" if given.value is None else f" = {shown(path[-1], given.value)}"  # None: it is a section's own name
+    return SettingsError(f"{_cut(spelled(path), _LONGEST_NAME)}{value}{origin}: {right}")
 
 
 def unknown(path: Path, given: Given, known: Iterable[str]) -> SettingsError:

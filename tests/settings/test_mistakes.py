@@ -87,8 +87,6 @@ def said(tmp_path: Path, text: str, **environ: str) -> str:
         ('[http]\nlisten = ":8070"', "http.listen", '":8070"', '"127.0.0.1:8070"'),
         ('[http]\nlisten = "a:65536"', "http.listen", '"a:65536"', '"127.0.0.1:8070"'),
         ('[http]\nadvertise = "a/b"', "http.advertise", '"a/b"', '"10.0.0.7:8070"'),
-        ('[push_kit.apps."a/b"]', 'push_kit.apps."a/b"', "", "Client ID"),
-        ('[push_kit.apps.""]', 'push_kit.apps.""', "", "Client ID"),
         # in combination
         ('[push_kit]\ngive_up_after = "73h"', "push_kit.give_up_after", '"73h"', "store.retention, 72h"),
         ('[push_kit]\nretry_first = "2m"', "push_kit.retry_first", '"2m"', "push_kit.retry_longest, 1m"),
@@ -105,6 +103,14 @@ def test_a_mistake_is_said_with_key_value_and_cure(tmp_path: Path, text: str, ke
     assert message.startswith(f"{key} = ")
     assert value in message
     assert cure in message
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", ""])
+def test_a_section_that_is_named_wrongly_has_no_value(tmp_path: Path, name: str) -> None:
+    """Its name is the mistake, and what would be right is said."""
+    assert said(tmp_path, f'[push_kit.apps."{name}"]\ndevices_per_second = 1') == (
+        f'push_kit.apps."{name}": an app\'s section is named by its Client ID, without blanks or slashes'
+    )
 
 
 @pytest.mark.parametrize(
