@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "kind",
         choices=("message", "violation"),
+        metavar="{message,violation}",  # as help shows it; else what is missing would be called "kind"
         help="message: its sends and violations; violation: its state, and how far it has come",
     )
     parser.add_argument("id", type=given_id, metavar="ID", help="messageId or violationId")

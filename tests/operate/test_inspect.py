@@ -221,6 +221,12 @@ def test_a_message_has_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--message y" in capsys.readouterr().err
 
 
+def test_what_is_missing_is_called_as_help_calls_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["inspect"])
+    assert "required: {message,violation}, ID" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("wrong", [[], ["message"], ["thing", "x"], ["message", "x", "--at", "nowhere"]])
 def test_wrong_usage_is_exit_2(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
