@@ -34,6 +34,7 @@ from stream.pushkit.simulator import (
     faults_json,
     make_key_file,
 )
+from stream.pushkit.simulator.faults import LONGEST_MS
 from stream.pushkit.simulator.replies import STATUS
 from stream.settings.duration import duration_s
 
@@ -220,4 +221,7 @@ def _distribution(text: str) -> Latency:
 
 
 def _ms(text: str) -> float:
-    return duration_s(text) * 1000
+    ms = duration_s(text) * 1000
+    if ms > LONGEST_MS:
+        raise ValueError("an hour at most")
+    return ms

@@ -268,6 +268,7 @@ async def test_the_state_is_shown_and_replaced_whole(sim: Simulator, caller: Cal
         ({"rules": {"answers": {"80300017": {"status": 200}}}}, "rules.answers.80300017 lacks code"),
         ({"rules": {"answers": {"80300017": {}}}}, "rules.answers.80300017 lacks status and code"),
         ({"all": {"latency": {"shape": "lognormal"}}}, "p50Ms"),
+        ({"all": {"latency": {"shape": "fixed", "lowMs": 3_600_001}}}, "3600000"),
     ],
 )
 def test_an_impossible_state_is_refused_by_name(state: Any, named: str) -> None:

@@ -67,6 +67,7 @@ def test_flags_stand_over_the_faults_file(tmp_path: Path) -> None:
         ["--app", "1", "--tls-key", "x"],
         ["--app", "1", "--latency", "3"],
         ["--app", "1", "--latency", "50ms..10ms"],
+        ["--app", "1", "--latency", "99999d"],
         ["--app", "1", "--error-rate", "2"],
         ["--app", "1", "--error-rate", "nan"],
         ["--app", "1", "--error-rate", "0.1", "--error", "x"],

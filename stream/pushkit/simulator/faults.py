@@ -116,6 +116,10 @@ class Failure:
         _one_line("retryAfter", self.retry_after)
 
 
+LONGEST_MS: Final = 3_600_000.0
+"""Of an answering time; no client waits an hour, and a slip in the unit is more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """Time between a call and its answer; the revocation happens at the call. FIXED is ``low_ms``, UNIFORM has both."""
@@ -128,7 +132,7 @@ class Latency:
 
     def __post_init__(self) -> None:
         for name in ("low_ms", "high_ms", "p50_ms", "p99_ms"):
-            _within(name, getattr(self, name), 0.0, None)
+            _within(name, getattr(self, name), 0.0, LONGEST_MS)
         if self.shape is Shape.UNIFORM and self.high_ms < self.low_ms:
             raise FaultsError("highMs must not be below lowMs")
         if self.shape is Shape.LOGNORMAL and not 0 < self.p50_ms <= self.p99_ms:
