@@ -25,6 +25,8 @@ from stream.demo.spoiled import spoiled
 from stream.model import MAX_CALL_TOKENS, Outcome, SendHead, SettingsError, Severity, Status
 
 MIN_SENDS: Final = 60
+MAX_SENDS: Final = 200_000
+"""All is in memory: the plan alone with a kB a send, and a send has 80 devices on average."""
 MIN_VIOLATIONS: Final = 20
 
 _REASONS: Final = ("fraud", "gambling", "counterfeit", "hate", "adult", "spam")
@@ -44,6 +46,8 @@ def write(seed: int, sends: int, violations: int, span_s: float) -> Plan:
     if sends < max(MIN_SENDS, 2 * violations):
         least = max(MIN_SENDS, 2 * violations)
         raise SettingsError(f"--sends {sends}: {violations} violations need at least {least} sends, some innocent")
+    if sends > MAX_SENDS:
+        raise SettingsError(f"--sends {sends}: at most {MAX_SENDS:,}, since the whole story is kept in memory")
     author = _Author(seed, span_s)
     parts = _parts(sends, violations, Random(f"{seed}/parts"))
     author.campaigns(parts.campaigns, parts.guilty_campaigns)

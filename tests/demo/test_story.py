@@ -23,6 +23,7 @@ from rich.console import Console
 from stream.__main__ import main
 from stream.brokers.mock import MockKafka
 from stream.commands import demo
+from stream.demo import author
 from stream.demo.author import write
 from stream.demo.judge import Book, Kind
 from stream.demo.stage import Gateway, broker
@@ -150,6 +151,18 @@ def test_a_size_that_the_embedded_broker_cannot_keep_is_refused_with_the_way_out
     said = capsys.readouterr()
     assert re.fullmatch(r"unpush: --sends 20000 --violations 400 would put \d+\.\d MB .* --kafka for .*\n", said.err)
     assert said.out == ""
+
+
+@pytest.mark.parametrize("broker", [[], ["--kafka"]])
+def test_a_size_that_no_memory_holds_is_refused_before_it_is_written(
+    broker: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 2; else the kernel kills it while the plan is made, and nobody is told why."""
+    monkeypatch.setattr(author, "_Author", None)
+    assert main(["demo", "--sends", "100000000", "--violations", "30", *broker]) == 2
+    assert capsys.readouterr().err == (
+        "unpush: --sends 100000000: at most 200,000, since the whole story is kept in memory\n"
+    )
 
 
 # --- how it ends when it is not let finish
