@@ -56,12 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit 0 after a drain. Raises SettingsError, StartError."""
     settings = load_settings(args.config, os.environ)
-    logs.configure(settings.log.level, settings.log.format)
     if args.dry_run:
         settings = dry(settings)
     tune()
-    with contextlib.suppress(asyncio.CancelledError):  # told to stop before there was anything to drain
-        uvloop.run(serve(settings, dry_run=args.dry_run))
+    with (
+        logs.lines_to_stderr() as lines,
+        contextlib.suppress(asyncio.CancelledError),  # told to stop before there was anything to drain
+    ):
+        logs.configure(settings.log.level, settings.log.format, lines)
+        uvloop.run(serve(settings, dry_run=args.dry_run, last_words=lines.settle))
     return 0
 
 
@@ -83,9 +86,10 @@ def dry(settings: Settings) -> Settings:
     )
 
 
-async def serve(settings: Settings, *, dry_run: bool) -> None:
-    """Look at the world, run the service until a signal, drain. Raises StartError."""
-    signals = Signals()
+async def serve(settings: Settings, *, dry_run: bool, last_words: Callable[[], object]) -> None:
+    """Look at the world, run the service until a signal, drain. ``last_words`` lets the log out before a second signal
+    ends the process. Raises StartError."""
+    signals = Signals(last_words)
     Keys(settings.push_kit, Clock())  # a wrong key file is told at once, not after ten seconds without a broker
     world = await asyncio.to_thread(look, settings)
     spans = spans_of(os.environ)
@@ -116,11 +120,12 @@ class Signals:
     """SIGTERM and SIGINT: the first stops the service, or the start where there is no service yet; a second means
     now."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_words: Callable[[], object]) -> None:
         """From now on they are caught; made inside the loop, by the task to cancel while there is no service."""
         task = asyncio.current_task()
         assert task is not None
         self.stop: Callable[[], object] = task.cancel
+        self._last_words = last_words
         self._told = False
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
@@ -128,6 +133,7 @@ class Signals:
 
     def _came(self) -> None:
         if self._told:
+            self._last_words()
             os._exit(1)  # nothing is lost: the next owner goes on
         self._told = True
         self.stop()

@@ -7,14 +7,17 @@ Not promised: that a secret of another look is recognised; secrets are masked wh
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import warnings
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO, cast
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from stream.operate.log_lines import Lines
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "console", "json"]
@@ -23,18 +26,30 @@ _TOKEN: Final = re.compile(r"(?i:\b(bearer)\s+)[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+(?
 _MASK: Final = "(hidden)"
 _PLAIN: Final = frozenset({int, bool, float, type(None)})
 
+log = structlog.get_logger(__name__)
 
-def configure(level: Level, format: Format) -> None:
-    """Sends structlog and the standard library's logging to stderr. ``auto``: console on a terminal, else JSON."""
+
+def configure(level: Level, format: Format, lines: Lines | None = None) -> None:
+    """Sends structlog and the standard library's logging to stderr, through ``lines`` where they are given. ``auto``:
+    console on a terminal, else JSON."""
+    out = sys.stderr if lines is None else cast("TextIO", lines)
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*_shared(), *_ending(console)],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
-    _take_over_the_standard_library(least, console)
+    _take_over_the_standard_library(least, console, out)
+
+
+def lines_to_stderr() -> Lines:
+    """What a process logs through that a log which cannot be written must neither end nor hold up."""
+    stderr = sys.__stderr__
+    # Started without one, the descriptor 2 may be a file of the store by now.
+    fd = os.open(os.devnull, os.O_WRONLY) if stderr is None else stderr.fileno()
+    return Lines(fd, lambda lost: log.error("log_lines_lost", lines=lost))
 
 
 def masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -86,16 +101,16 @@ def _json(logger: WrappedLogger, method: str, event: EventDict) -> str | bytes:
         return _slow_json(logger, method, event)
 
 
-def _take_over_the_standard_library(least: int, console: bool) -> None:
-    out = logging.StreamHandler(sys.stderr)
-    out.setFormatter(
+def _take_over_the_standard_library(least: int, console: bool, out: TextIO) -> None:
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_ending(console)],
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [out]
+    root.handlers[:] = [handler]
     # Libraries narrate at info; only what they find wrong belongs into this log.
     root.setLevel(max(least, logging.WARNING) if least > logging.DEBUG else least)
     warnings.showwarning = _warned

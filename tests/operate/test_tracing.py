@@ -230,7 +230,7 @@ async def test_unpush_run_sends_spans_where_its_environment_says(
     try:
         with MockKafka(TOPICS) as kafka:
             settings = load_settings(written_settings(tmp_path, kafka.bootstrap_servers, "http://127.0.0.1:1"), {})
-            work = asyncio.create_task(serve(settings, dry_run=False))
+            work = asyncio.create_task(serve(settings, dry_run=False, last_words=lambda: None))
             producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "partitioner": "murmur2_random"})
             producer.produce("push.violation-detected", Wire().encode_violation(event), b"m")
             assert producer.flush(10) == 0
