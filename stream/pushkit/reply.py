@@ -35,7 +35,7 @@ _MSG_LOOKED_AT: Final = 1_000
 _DETAIL_CHARS: Final = 200
 _SHORTEST_MASKED: Final = 8
 _NAME_CHARS: Final = 64
-"""Of a reason, a code or a request id: no real token (112 characters) fits in whole."""
+"""Of a reason, a code or a request id: no real token (112 characters) fits in whole; a shorter one is masked."""
 
 
 class Verdict(Enum):
@@ -161,7 +161,7 @@ def sort_reply(
         reply = reply._replace(detail=f"HTTP {http_status} without a message of Push Kit's")
     if _contradictory(http_status, _BY_CODE.get(code or "")):
         reply = reply._replace(detail=f"HTTP {http_status} denies the success that code {code} claims")
-    return _with_times(_with_tokens(reply, msg, tokens), retry_after, date, now_s)
+    return _with_times(_showing_none_of(tokens, _with_tokens(reply, msg, tokens)), retry_after, date, now_s)
 
 
 def no_reply(detail: str) -> Reply:
@@ -314,12 +314,28 @@ def _shown(msg: object, tokens: Sequence[bytes]) -> str | None:
     """``msg`` for people: no token of the call in it, nor anything else as long as one."""
     if not isinstance(msg, str) or not msg:
         return None
-    text = msg[:_MSG_LOOKED_AT]
+    text = _without(tokens, msg[:_MSG_LOOKED_AT])
+    return _LONG_RUN.sub(lambda run: masked(run[0]), text)[:_DETAIL_CHARS]
+
+
+def _showing_none_of(tokens: Sequence[bytes], reply: Reply) -> Reply:
+    """The same reply, once all is decided, with no token of the call in a place where a name should be."""
+    short = [token for token in tokens if len(token) <= 4 * _NAME_CHARS]
+    shown = {reason: _without(short, reason) for reason in {reason for _, reason in reply.rejected}}
+    return reply._replace(
+        code=reply.code and _without(short, reply.code),
+        detail=reply.detail and _without(short, reply.detail),
+        push_request_id=reply.push_request_id and _without(short, reply.push_request_id),
+        rejected=tuple((place, shown[reason]) for place, reason in reply.rejected),
+    )
+
+
+def _without(tokens: Sequence[bytes], text: str) -> str:
     raw = text.encode()
     for token in tokens:
         if _SHORTEST_MASKED <= len(token) <= len(raw) and token in raw:
             text = text.replace(token.decode("utf-8", "replace"), masked(token))
-    return _LONG_RUN.sub(lambda run: masked(run[0]), text)[:_DETAIL_CHARS]
+    return text
 
 
 def _with_times(reply: Reply, retry_after: str | None, date: str | None, now_s: float) -> Reply:

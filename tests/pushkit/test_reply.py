@@ -368,6 +368,22 @@ def test_a_token_as_a_reason_or_a_code_is_not_shown_whole() -> None:
     assert A not in repr(sorted_reply(400, body(A)))
 
 
+@pytest.mark.parametrize("name", ["{}", "token {} is bad"])
+@pytest.mark.parametrize("short", ["s3cr3t-token", "é" * 30, "8" * 20])
+def test_a_token_that_is_short_enough_for_a_name_is_masked_there(short: str, name: str) -> None:
+    """A reason, a code or a request id that repeats it; known codes stay what they are."""
+    tokens, name = (short.encode(), TOKENS[0]), name.format(short)
+    listed = json.dumps({"success": 0, "failure": 2, "illegalTokens": {name: [short, A]}})
+    replies = (
+        sorted_reply(400, body(name, request_id=name), tokens),
+        sorted_reply(200, body("80100000", listed), tokens),
+        sorted_reply(400, body("80300028", request_id=name), tokens[:1]),
+    )
+    assert [reply.verdict for reply in replies] == [Verdict.FAILED, Verdict.REJECTED, Verdict.REJECTED]
+    assert all(short not in repr(reply) for reply in replies)
+    assert replies[2].code == "80300028"
+
+
 def test_a_call_without_a_reply_is_tried_again() -> None:
     """Trouble: timeout, reset."""
     assert no_reply("timeout") == Reply(Verdict.RETRY, detail="timeout")
