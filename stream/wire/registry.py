@@ -1,13 +1,14 @@
 """Schemas by their Confluent id, and ids for the schemas that we write.
 
 Promised: an id that was known once is known for ever, registry or none; a registry that does not answer is asked once
-a second, not once a record; every question ends within about two seconds. Not promised: schemas that are put together
-out of others by reference.
+a second, not once a record; every question ends within about four seconds, two where one answer is enough. Not
+promised: schemas that are put together out of more than a hundred others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
 from typing import Final, NoReturn, TypeVar
@@ -18,6 +19,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from stream.model import BadRecord, DeadReason, RegistryDown
 from stream.settings import Settings
+from stream.wire.references import MAX_REFERENCES, References
 from stream.wire.schemas import CONFLUENT, Schema, parsed, text_of
 
 T = TypeVar("T")
@@ -53,11 +55,12 @@ class Registry:
         Raises ValueError for a URL that cannot be one.
         """
         self._client = SchemaRegistryClient(_client_settings(url, user_info))
+        self._references = References(self._client)
         self._topics = topics
         self._auto_register = auto_register
         self._schemas: dict[int, Schema | str] = {}
         self._headers: dict[str, bytes] = {}
-        self._missing: dict[int, float] = {}
+        self._missing: dict[int, tuple[float, str]] = {}
         self._down: dict[str, tuple[float, str]] = {}
         self._asking = Lock()
 
@@ -109,22 +112,30 @@ class Registry:
         raise RegistryDown(sentence) from None
 
     def _fetched(self, schema_id: int) -> Schema | str:
-        if monotonic() < self._missing.get(schema_id, 0.0):
-            raise _unknown(schema_id)
-        try:
+        until, sentence = self._missing.get(schema_id, (0.0, ""))
+        if monotonic() < until:
+            raise BadRecord(DeadReason.UNKNOWN_SCHEMA, sentence)
+        with self._missed(schema_id, f"the Schema Registry knows no schema with the id {schema_id}"):
             answer = self._client.get_schema(schema_id)
+        with self._missed(schema_id, f"the Schema Registry does not know all that the schema id {schema_id} refers to"):
+            others = self._references.of(answer, ANSWER_WITHIN_S)
+        self._schemas[schema_id] = schema = _parsed(schema_id, answer, others)
+        return schema
+
+    @contextmanager
+    def _missed(self, schema_id: int, sentence: str) -> Iterator[None]:
+        try:
+            yield
         except SchemaRegistryError as error:
             if not _says_not_found(error):
                 raise
-            self._remember_missing(schema_id)
-        self._schemas[schema_id] = schema = _parsed(schema_id, answer)
-        return schema
+            self._remember_missing(schema_id, sentence)
 
-    def _remember_missing(self, schema_id: int) -> NoReturn:
+    def _remember_missing(self, schema_id: int, sentence: str) -> NoReturn:
         if len(self._missing) >= _MAX_MISSING:
             self._missing.clear()
-        self._missing[schema_id] = monotonic() + ASK_AGAIN_AFTER_S
-        raise _unknown(schema_id)
+        self._missing[schema_id] = monotonic() + ASK_AGAIN_AFTER_S, sentence
+        raise BadRecord(DeadReason.UNKNOWN_SCHEMA, sentence)
 
     def _registered(self, name: str) -> bytes:
         subject = f"{self._topics[name]}-value"
@@ -144,13 +155,15 @@ def _client_settings(url: str, user_info: str) -> dict[str, object]:
     return settings
 
 
-def _parsed(schema_id: int, answer: RegistrySchema) -> Schema | str:
+def _parsed(schema_id: int, answer: RegistrySchema, others: list[RegistrySchema] | None) -> Schema | str:
     """The schema, or why no record can be read with it."""
     if answer.schema_type not in (None, "AVRO"):
         return f"schema id {schema_id} is {answer.schema_type}, not Avro"
-    text = _required(answer.schema_str)
+    if others is None:
+        return f"schema id {schema_id} refers to more than {MAX_REFERENCES} others"
+    text, *texts = (_required(each.schema_str) for each in (answer, *others))
     try:
-        return parsed(text)
+        return parsed(text, texts)
     except Exception as error:  # noqa: BLE001 the schema is a stranger's: json and fastavro raise what they like
         return f"schema id {schema_id} cannot be read with ({type(error).__name__})"
 
@@ -159,10 +172,6 @@ def _required(answered: T | None) -> T:
     if answered is None:
         raise ValueError("the answer is not a Schema Registry's")
     return answered
-
-
-def _unknown(schema_id: int) -> BadRecord:
-    return BadRecord(DeadReason.UNKNOWN_SCHEMA, f"the Schema Registry knows no schema with the id {schema_id}")
 
 
 def _says_not_found(error: SchemaRegistryError) -> bool:

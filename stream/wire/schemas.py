@@ -7,6 +7,7 @@ repository. Not promised: that a writer's schema fits ours; reading a record wit
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
 from itertools import chain
@@ -53,12 +54,32 @@ def known() -> dict[bytes, Schema]:
     return {header(schema): schema for schema in (parsed(file.read_text("utf-8")) for file in files)}
 
 
-def parsed(text: str) -> Schema:
-    """A record's schema out of its JSON, times as plain longs. Raises what json and fastavro raise, ValueError."""
-    schema = parse_schema(without_logical_types(json.loads(text)))
+def parsed(text: str, others: Sequence[str] = ()) -> Schema:
+    """A record's schema out of its JSON, times as plain longs. ``others``: what it refers to, each behind what it
+    refers to itself. Raises what json and fastavro raise, ValueError."""
+    named: dict[str, Any] = {}
+    for other in others:
+        parse_schema(without_logical_types(json.loads(other)), named)
+    schema = parse_schema(without_logical_types(json.loads(text)), dict(named))
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise ValueError("the schema is not a record's")
-    return schema
+    return cast("Schema", parse_schema(_whole(schema, named, set()))) if named else schema
+
+
+def _whole(schema: Any, named: dict[str, Any], defined: set[str]) -> Any:
+    """The same schema with each of the ``named`` types defined where it is met first. All parsed: names are full."""
+    if isinstance(schema, list):
+        return [_whole(branch, named, defined) for branch in schema]
+    if isinstance(schema, str):
+        return _whole(named[schema], named, defined) if schema in named and schema not in defined else schema
+    if schema.get("name") in defined:
+        return schema["name"]
+    if "name" in schema:
+        defined.add(schema["name"])
+    parts = {key: _whole(schema[key], named, defined) for key in ("items", "values") if key in schema}
+    if "fields" in schema:
+        parts["fields"] = [field | {"type": _whole(field["type"], named, defined)} for field in schema["fields"]]
+    return {key: value for key, value in schema.items() if not key.startswith("__")} | parts
 
 
 def without_logical_types(schema: Any) -> Any:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+from urllib.parse import unquote
+
+Reference: TypeAlias = dict[str, Any]
+"""Name, subject and version, as a schema's answer lists them."""
 
 
 @dataclass
 class SchemaRegistry:
     """Promised: ids by schema, schemas by id, the documented errors. Not promised: compatibility rules."""
 
-    schemas: dict[int, dict[str, str]] = field(default_factory=dict)
+    schemas: dict[int, dict[str, Any]] = field(default_factory=dict)
     subjects: dict[str, list[int]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     authorizations: set[str | None] = field(default_factory=set)
@@ -47,11 +52,21 @@ class SchemaRegistry:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def add(self, schema: Any, kind: str = "AVRO", schema_id: int | None = None) -> int:
+    def add(
+        self, schema: Any, kind: str = "AVRO", schema_id: int | None = None, references: Sequence[Reference] = ()
+    ) -> int:
         """A schema under an id, of no subject."""
         schema_id = schema_id or 100_000 + len(self.schemas)
         self.schemas[schema_id] = {"schema": json.dumps(schema)} | ({} if kind == "AVRO" else {"schemaType": kind})
+        if references:
+            self.schemas[schema_id]["references"] = list(references)
         return schema_id
+
+    def refer(self, name: str, schema: Any, references: Sequence[Reference] = ()) -> Reference:
+        """A schema that others may refer to by this name; a further version of it if there is one."""
+        ids = self.subjects.setdefault(f"subject of {name}", [])
+        ids.append(self.add(schema, references=references))
+        return {"name": name, "subject": f"subject of {name}", "version": len(ids)}
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Status and JSON."""
@@ -63,11 +78,21 @@ class SchemaRegistry:
             case "GET", ["schemas", "ids", number]:
                 found = self.schemas.get(int(number))
                 return (200, found) if found else (404, {"error_code": 40403, "message": "Schema not found"})
+            case "GET", ["subjects", subject, "versions", version]:
+                return self._version(unquote(subject), int(version))
             case "POST", ["subjects", subject, "versions"]:
                 return 200, {"id": self._registered(subject, body["schema"])}
             case "POST", ["subjects", subject]:
                 return self._looked_up(subject, body["schema"])
         return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
+
+    def _version(self, subject: str, version: int) -> tuple[int, Any]:
+        ids = self.subjects.get(subject)
+        if ids is None:
+            return 404, {"error_code": 40401, "message": f"Subject '{subject}' not found."}
+        if not 0 < version <= len(ids):
+            return 404, {"error_code": 40402, "message": f"Version {version} not found."}
+        return 200, {"subject": subject, "version": version, "id": ids[version - 1], **self.schemas[ids[version - 1]]}
 
     def _registered(self, subject: str, schema: str) -> int:
         ids = self.subjects.setdefault(subject, [])

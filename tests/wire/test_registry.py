@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+from fastavro.schema import parse_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +27,7 @@ from stream.model import (
     ViolationEvent,
 )
 from stream.wire import Wire, registry, schemas
+from stream.wire.references import MAX_REFERENCES
 from stream.wire.registry import Registry
 from tests.wire import records
 from tests.wire.records import EVENT, HEAD, KEY, RESULT
@@ -287,6 +290,121 @@ def test_a_send_of_an_older_or_newer_schema_is_read_as_ours(
     with pytest.raises(BadRecord) as error:
         wire.check_send(b"m-2", value)
     assert error.value.reason is DeadReason.KEY
+
+
+CHANNEL: Any = {"type": "enum", "name": "Channel", "namespace": "media", "symbols": ["PUSH", "MAIL"]}
+ROUTE: Any = {
+    "type": "record",
+    "name": "Route",
+    "namespace": "media",
+    "fields": [{"name": "by", "type": "Channel"}, {"name": "or", "type": ["null", "media.Channel"]}],
+}
+ROUTED: Any = changed("MessageSent", first=({"name": "route", "type": "media.Route"}, NEWER))
+"""A send with a field whose type stands in a schema of its own, and that one's in a third."""
+
+
+def routed_value(schema_id: int) -> bytes:
+    named: Any = {}
+    parse_schema(CHANNEL, named)
+    parse_schema(ROUTE, named)
+    schema: Any = parse_schema(schemas.without_logical_types(ROUTED), named)
+    fields = SEND_FIELDS | {"route": {"by": "MAIL", "or": "PUSH"}, "channel": "x"}
+    return b"\0" + schema_id.to_bytes(4, "big") + records.body(schema, fields)
+
+
+def add_routed(server: SchemaRegistry) -> int:
+    server.refer("media.Channel", "string")
+    channel = server.refer("media.Channel", CHANNEL)
+    route = server.refer("media.Route", ROUTE, [channel])
+    return server.add(ROUTED, references=[route, channel])
+
+
+def test_a_schema_put_together_out_of_others_is_resolved_to_ours(server: SchemaRegistry) -> None:
+    """Any schema that Avro can resolve to ours: the types that it names are fetched, each version once."""
+    wire, value = wire_of(server), routed_value(add_routed(server))
+    for _ in range(2):
+        wire.check_send(KEY, value)
+        assert wire.send(value) == SEND
+    assert server.asked["GET /subjects/subject%20of%20media.Channel/versions/2"] == 1
+    assert server.asked["GET /subjects/subject%20of%20media.Route/versions/1"] == 1
+    assert server.asked.total() == 3
+
+
+def test_our_own_enums_may_stand_in_schemas_of_their_own(server: SchemaRegistry) -> None:
+    """A status that comes by reference is read as any other: an unknown one is no CONFIRMED."""
+    schema = changed("ViolationDetected")
+    severity, status = (field["type"] for field in schema["fields"][2:4])
+    value = confluent(0, schema, records.event_fields(EVENT))[5:]
+    schema["fields"][2]["type"], schema["fields"][3]["type"] = "unpush.Severity", "unpush.ViolationStatus"
+    other = status | {"symbols": ["SUSPECTED", *status["symbols"][1:]]}
+    for kind in (status, other):
+        references = [
+            server.refer("unpush.Severity", severity | {"namespace": "unpush"}),
+            server.refer("unpush.ViolationStatus", kind | {"namespace": "unpush"}),
+        ]
+        record = b"\0" + server.add(schema, references=references).to_bytes(4, "big") + value
+        if kind is status:
+            assert wire_of(server).violation(KEY, record) == EVENT
+        else:
+            with pytest.raises(BadRecord, match="status is none of"):
+                wire_of(server).violation(KEY, record)
+
+
+def test_a_registry_that_goes_down_between_a_schema_and_its_references_drops_nothing(
+    server: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for the schema itself: RegistryDown, and read when it is back; what was fetched is not fetched again."""
+    wire, value = wire_of(server), routed_value(add_routed(server))
+    answer, lost = server.answer, "subject%20of%20media.Channel"
+
+    def down(method: str, path: str, body: Any) -> tuple[int, Any]:
+        return (503, {"error_code": 50301, "message": "not now"}) if lost in path else answer(method, path, body)
+
+    monkeypatch.setattr(server, "answer", down)
+    for _ in range(2):
+        with pytest.raises(RegistryDown, match="503"):
+            wire.send(value)
+    monkeypatch.setattr(server, "answer", answer)
+    assert until_up(lambda: wire.send(value)) == SEND
+    assert server.asked["GET /subjects/subject%20of%20media.Route/versions/1"] == 1
+
+
+def test_a_slow_registry_holds_a_record_for_a_bounded_time_and_gets_further_each_time(
+    server: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up is bounded, however many others there are."""
+    wire, value = wire_of(server), routed_value(add_routed(server))
+    monkeypatch.setattr(registry, "ANSWER_WITHIN_S", 0.0)
+    with pytest.raises(RegistryDown, match="more others than"):
+        wire.send(value)
+    monkeypatch.setattr(registry, "ANSWER_WITHIN_S", 2.0)
+    assert until_up(lambda: wire.send(value)) == SEND
+
+
+def test_a_reference_that_nobody_knows_is_an_unknown_schema_until_it_is_known(server: SchemaRegistry) -> None:
+    """Its records harm no others: dead letters, to be sent back when it is there."""
+    wire, missing = wire_of(server), {"name": "media.Route", "subject": "subject of media.Route", "version": 1}
+    channel = server.refer("media.Channel", CHANNEL)
+    value = routed_value(server.add(ROUTED, references=[missing]))
+    assert "refers to" in expect(DeadReason.UNKNOWN_SCHEMA, wire, value)
+    server.refer("media.Route", ROUTE, [channel])
+    time.sleep(2 * registry.ASK_AGAIN_AFTER_S)
+    assert wire.send(value) == SEND
+
+
+@pytest.mark.parametrize("how", ["a circle", "too many", "not there", "no schema"])
+def test_references_without_end_or_sense_make_the_record_undecodable(server: SchemaRegistry, how: str) -> None:
+    """Dead letters: `decode`, after a bounded number of questions."""
+    circle = {"name": "media.Route", "subject": "subject of media.Route", "version": 1}
+    references = {
+        "a circle": lambda: [server.refer("media.Route", ROUTE, [circle])],
+        "too many": lambda: [server.refer(f"n{n}", CHANNEL) for n in range(150)],
+        "not there": lambda: [server.refer("media.Channel", CHANNEL)],
+        "no schema": lambda: [server.refer("media.Route", {"type": "object"})],
+    }[how]()
+    value = routed_value(server.add(ROUTED, references=references))
+    expect(DeadReason.DECODE, wire_of(server), value)
+    assert server.asked.total() <= 3 + MAX_REFERENCES
 
 
 def test_an_unknown_severity_reads_as_medium_and_an_unknown_status_is_invalid(server: SchemaRegistry) -> None:
