@@ -52,7 +52,7 @@ class Resolution:
 
     def read(self, data: bytes, at: int) -> tuple[dict[str, Any], int]:
         """The record's fields and the position behind them. Raises what fastavro raises where the two do not fit."""
-        self.choices(data, at)
+        self.choices(data, at, 0)
         stream = BytesIO(data)
         stream.seek(at)
         fields = cast("dict[str, Any]", schemaless_reader(stream, cast("Any", self.writer), cast("Any", self.reader)))

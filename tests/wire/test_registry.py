@@ -26,7 +26,7 @@ from stream.model import (
     Severity,
     ViolationEvent,
 )
-from stream.wire import Wire, registry, schemas
+from stream.wire import Wire, choices, registry, schemas
 from stream.wire.references import MAX_REFERENCES
 from stream.wire.registry import Registry
 from tests.wire import records
@@ -405,6 +405,55 @@ def test_references_without_end_or_sense_make_the_record_undecodable(server: Sch
     value = routed_value(server.add(ROUTED, references=references))
     expect(DeadReason.DECODE, wire_of(server), value)
     assert server.asked.total() <= 3 + MAX_REFERENCES
+
+
+CAMP: Any = {
+    "type": "record",
+    "name": "Camp",
+    "fields": [
+        {"name": "name", "type": "string"},
+        {"name": "parts", "type": {"type": "array", "items": "Camp"}},
+        {"name": "of", "type": ["null", {"type": "record", "name": "Of", "fields": [{"name": "is", "type": "Camp"}]}]},
+        {"name": "by_name", "type": {"type": "map", "values": "Of"}},
+    ],
+}
+"""A type that holds itself in every way there is."""
+
+
+def camp(deep: int) -> dict[str, Any]:
+    """One that holds itself so deep."""
+    inner = [camp(deep - 1)] if deep else []
+    others: Any = {"of": {"is": camp(0)}, "by_name": {"x": {"is": camp(0)}}} if deep else {"of": None, "by_name": {}}
+    return {"name": "c", "parts": inner} | others
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("deep", [0, 1, choices.MAX_DEPTH])
+def test_a_field_that_holds_itself_is_skipped(server: SchemaRegistry, last: bool, deep: int) -> None:
+    """Any schema that Avro can resolve to ours, a tree of somebody's in it."""
+    field = {"name": "camp", "type": CAMP}
+    schema = changed("MessageSent", last=(field,)) if last else changed("MessageSent", first=(field,))
+    wire, value = wire_of(server), confluent(server.add(schema), schema, SEND_FIELDS | {"camp": camp(deep)})
+    wire.check_send(KEY, value)
+    assert wire.send(value) == SEND
+
+
+@pytest.mark.parametrize("deep", [choices.MAX_DEPTH + 1, 60])
+def test_a_field_that_holds_itself_too_deep_is_undecodable(server: SchemaRegistry, deep: int) -> None:
+    """A record could nest as deep as it is long: fastavro would follow it until the process dies."""
+    schema = changed("MessageSent", first=({"name": "camp", "type": CAMP},))
+    value = confluent(server.add(schema), schema, SEND_FIELDS | {"camp": camp(deep)})
+    assert "unpush.Camp within itself more than 32 deep" in expect(DeadReason.DECODE, wire_of(server), value)
+    huge = value[:5] + b"\x02c\x02" * 1_000_000
+    assert "within itself" in expect(DeadReason.DECODE, wire_of(server), huge)
+
+
+def test_a_type_that_is_nothing_but_itself_is_undecodable(server: SchemaRegistry) -> None:
+    """It takes no bytes, and has no end."""
+    endless = {"type": "record", "name": "Endless", "fields": [{"name": "more", "type": "Endless"}]}
+    schema_id = server.add(changed("MessageSent", first=({"name": "endless", "type": endless},)))
+    value = b"\0" + schema_id.to_bytes(4, "big") + Wire().encode_send(SEND)[10:]
+    assert "within itself" in expect(DeadReason.DECODE, wire_of(server), value)
 
 
 def test_an_unknown_severity_reads_as_medium_and_an_unknown_status_is_invalid(server: SchemaRegistry) -> None:
