@@ -38,7 +38,10 @@ def require_int(name: str, number: int) -> None:
 
 def notify_id_of(number: int | None) -> int | None:
     """What Push Kit can name, or None: this send cannot be revoked."""
-    if number is None or number < 0:
+    if number is None:
+        return None
+    if number < 0:
+        require_int("notifyId", number)
         return None
     if number > MAX_NOTIFY_ID:
         raise invalid(f"notifyId {number} is above {MAX_NOTIFY_ID}")

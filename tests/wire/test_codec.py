@@ -105,6 +105,7 @@ def test_a_notify_id_that_is_null_or_negative_means_not_revocable(written: int |
     "change",
     [
         {"notifyId": 2**31},
+        {"notifyId": -(2**31) - 1},
         {"pushType": 2**31},
         {"messageId": ""},
         {"clientId": ""},
