@@ -7,6 +7,7 @@ Not promised: that of a defect of ours, which keeps its traceback.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -96,7 +97,8 @@ def _version() -> str:
 
 
 def _failed(error: UnpushError, code: int) -> int:
-    print("unpush:", " ".join(str(error).split()), file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody can be told: a full disk, a reader that is gone
+        print("unpush:", " ".join(str(error).split()), file=sys.stderr)
     return code
 
 

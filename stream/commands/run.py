@@ -55,16 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 after a drain. Raises SettingsError, StartError."""
-    settings = load_settings(args.config, os.environ)
-    if args.dry_run:
-        settings = dry(settings)
-    tune()
-    with (
-        logs.lines_to_stderr() as lines,
-        contextlib.suppress(asyncio.CancelledError),  # told to stop before there was anything to drain
-    ):
+    with logs.lines_to_stderr() as lines:
+        settings = load_settings(args.config, os.environ)
         logs.configure(settings.log.level, settings.log.format, lines)
-        uvloop.run(serve(settings, dry_run=args.dry_run, last_words=lines.settle))
+        if args.dry_run:
+            settings = dry(settings)
+        tune()
+        with contextlib.suppress(asyncio.CancelledError):  # told to stop before there was anything to drain
+            uvloop.run(serve(settings, dry_run=args.dry_run, last_words=lines.settle))
     return 0
 
 

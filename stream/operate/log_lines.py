@@ -8,6 +8,7 @@ then one line that says how many are missing. Not promised: what was logged righ
 from __future__ import annotations
 
 import os
+import select
 from collections import deque
 from collections.abc import Callable
 from threading import Condition, Thread
@@ -50,7 +51,7 @@ class Lines:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """What is said on this file afterwards would wait or fail as its lines did: then it leads nowhere from here
         on."""
-        if not self.settle():
+        if not self.settle() or not self._takes_more():
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._fd)
 
     def write(self, line: str) -> None:
@@ -71,6 +72,12 @@ class Lines:
         """Waits until all lines are written; False: they were not, within that time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._resting and not self._waiting, within_s)
+
+    def _takes_more(self) -> bool:
+        """Whether a sentence fits: what a pipe calls writable has room for a page."""
+        look = select.poll()
+        look.register(self._fd, select.POLLOUT)
+        return any(event & select.POLLOUT for _, event in look.poll(0))
 
     def _write_on(self) -> None:
         while True:

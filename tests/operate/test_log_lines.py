@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -235,6 +236,20 @@ async def test_a_log_that_cannot_be_written_stops_no_revoking_and_no_end(
         await town.until_it_answers("/livez", 2)
         town.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(town.process.wait(), 10) == 0
+    os.close(reads)
+    os.close(writes)
+
+
+@pytest.mark.parametrize("broken", [pytest.param(full_disk, marks=needs_full_disk), reader_gone, full_pipe])
+@pytest.mark.parametrize(("setting", "code"), [("kafka.bootstrap = 1", 2), ('push_kit.key_file = "none.json"', 2)])
+def test_a_start_that_fails_ends_though_nobody_can_be_told(
+    tmp_path: Path, broken: Callable[[], tuple[int, int]], setting: str, code: int
+) -> None:
+    """With its own exit code."""
+    (tmp_path / "unpush.toml").write_text(f'kafka.bootstrap_servers = "127.0.0.1:1"\n{setting}\n')
+    reads, writes = broken()
+    command = [sys.executable, "-m", "stream", "run", "-c", str(tmp_path / "unpush.toml")]
+    assert subprocess.run(command, stderr=writes, cwd=ROOT, timeout=20, check=False).returncode == code
     os.close(reads)
     os.close(writes)
 
