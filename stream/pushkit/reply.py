@@ -153,6 +153,8 @@ def sort_reply(
     message = _parsed(body)
     code, msg, request_id = _code(message), message.get("msg"), message.get("requestId")
     verdict = _verdict(http_status, code)
+    if verdict is Verdict.REVOKED and _names_refused(msg, tokens):
+        verdict = Verdict.PARTIAL  # the code claims success for all, the list is exact
     shown = _shown(msg, () if verdict is Verdict.REVOKED else tokens)
     reply = Reply(verdict, http_status, code, shown, _name(request_id))
     if verdict is Verdict.REVOKED:
@@ -252,6 +254,14 @@ class _Listing(NamedTuple):
         if type(success) is not int or type(self.failure) is not int or success < 0:
             return False
         return 0 < self.failure == len(self.reason_of) and success + self.failure == sent
+
+
+def _names_refused(msg: object, tokens: Sequence[bytes]) -> bool:
+    """Whether ``msg`` lists tokens of this call as refused, and its counts agree with that."""
+    if isinstance(msg, str) and "illegal" not in msg:  # as nearly always
+        return False
+    listing = _read_listing(msg, "")
+    return listing.agrees(len(tokens)) and listing.reason_of.keys() <= set(tokens)
 
 
 def _read_listing(msg: object, code: str) -> _Listing:

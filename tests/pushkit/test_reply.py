@@ -139,7 +139,22 @@ def test_a_huge_body_is_not_read() -> None:
     assert sorted_reply(200, huge).verdict is Verdict.RETRY
 
 
-@pytest.mark.parametrize("code", ["80100000", "80100020"])
+@pytest.mark.parametrize(
+    "msg",
+    [
+        {"success": 4, "failure": 0, "illegalTokens": {}},
+        {"success": 2, "failure": 1, "illegalTokens": {"tokenFormatError": [B]}},
+        {"success": 3, "failure": 1, "illegalTokens": {"tokenFormatError": ["another"]}},
+        {"illegal_tokens": [B]},
+        "nothing illegal",
+    ],
+)
+def test_success_is_believed_unless_its_own_message_names_tokens_and_adds_up(msg: object) -> None:
+    """What it says besides is no reason to revoke anew what was revoked."""
+    assert partial("80000000", msg).verdict is Verdict.REVOKED
+
+
+@pytest.mark.parametrize("code", ["80100000", "80100020", "80000000"])
 def test_listed_tokens_are_rejected_and_the_rest_is_revoked(code: str) -> None:
     """Partial success with a map of reasons; blanks inside the quotes of a reason are cut."""
     listed = {"tokenFormatError ": [B], "countryNotSupport": [D]}
