@@ -60,8 +60,10 @@ def _end_at_once(*, service: bool) -> Callable[[], object]:
 
 
 def _interrupted(*_: object) -> None:
-    os.write(2, b"Interrupted.\n")
-    os._exit(1)
+    try:
+        os.write(2, b"Interrupted.\n")
+    finally:  # also where nobody hears it
+        os._exit(1)
 
 
 if __name__ == "__main__":
