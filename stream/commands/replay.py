@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -66,12 +67,13 @@ def run(args: argparse.Namespace) -> int:
     letters = settings.topics.dead_letter
     spans, begun_s = sampling.spans(settings, letters, counts[letters]), time.time()
     sorter = Sorter(settings.topics, counts, choice, Wire(settings.avro.write_format, registry_of(settings)))
-    sender = None if args.dry_run else Sender(settings, args.rate, sorter.tally)
-    try:
-        with _progress(sampling.size(spans)) as seen:
-            replay(settings, spans, sorter, sender, seen)
-    except KeyboardInterrupt:
-        return _interrupted(sender, sorter.tally)
+    with _interruptible() as look:
+        sender = None if args.dry_run else Sender(settings, args.rate, sorter.tally, look)
+        try:
+            with _progress(sampling.size(spans), look) as seen:
+                replay(settings, spans, sorter, sender, seen)
+        except KeyboardInterrupt:
+            return _interrupted(sender, sorter.tally)
     print("\n".join(told(sorter.tally, begun_s, dry=args.dry_run)))
     return 0
 
@@ -95,13 +97,41 @@ def _counts(settings: Settings) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, else nothing."""
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """A function that raises KeyboardInterrupt where Ctrl-C was pressed since. Raised while confluent-kafka tells of a
+    delivery it would be lost, and a SystemError come instead; pressed twice it is raised at once all the same."""
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    def look() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _progress(total: int, look: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, else nothing; ``look`` is called at each step."""
+
+    def step() -> None:
+        look()
+        bar.advance(task)
+
     console = Console(stderr=True)
     columns = (TextColumn("dead letters"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+        yield step
 
 
 def _interrupted(sender: Sender | None, tally: Tally) -> int:

@@ -133,16 +133,20 @@ class Sorter:
 class Sender:
     """Writes records where they came from, so many a second at most; ``rate`` None: as fast as Kafka takes them."""
 
-    def __init__(self, settings: Settings, rate: float | None, tally: Tally) -> None:
+    def __init__(
+        self, settings: Settings, rate: float | None, tally: Tally, look: Callable[[], object] = lambda: None
+    ) -> None:
+        """``look()`` is called between two records, and while one is waited for; what it raises ends that."""
         given = settings.kafka.properties
         patience = {} if {"message.timeout.ms", "delivery.timeout.ms"} & given.keys() else _PATIENCE
         self._producer = Producer(properties.producer(settings) | patience | {"logger": SILENT})
-        self._rate, self._tally = rate, tally
+        self._rate, self._tally, self._look = rate, tally, look
         self._due_s = time.monotonic()
         self._failed: KafkaError | None = None
 
     def send(self, record: Returned) -> None:
         """Hand one over. Raises StartError once Kafka has refused one."""
+        self._look()
         self._wait()
         while True:
             try:
@@ -167,6 +171,7 @@ class Sender:
             return
         while (rest_s := self._due_s - time.monotonic()) > 0:
             self._producer.poll(min(rest_s, _SLICE_S))
+            self._look()
         # Time in which nothing was there to send is not made up for: violations come all at once, when all is read.
         self._due_s = max(self._due_s, time.monotonic() - _SLICE_S) + 1 / self._rate
 
