@@ -102,7 +102,7 @@ class LearnedRate:
             # As many are refused at any rate: going more slowly would help nobody.
             return False
         self.devices_per_s = min(max(self._lowered(devices, now_s), LEAST_PER_S), MOST_PER_S)
-        if self._barren == 1:
+        if self._barren == 1 and self.devices_per_s > LEAST_PER_S:  # there it is lowered no more, whatever is refused
             self.devices_per_s, self.ceiling = self._chance.lowered((self.devices_per_s, self.ceiling), now_s)
         self._changed_s = self._level_s = self._lowered_s = now_s
         return True

@@ -39,6 +39,17 @@ def chance(share: float = 0.2, quota: float = 0.0) -> Run:
     return play(script)
 
 
+def small_quota(quota: float) -> Run:
+    """One app whose quota is below what is learned at the least."""
+
+    async def script(run: Run) -> None:
+        run.push_kit.quota = {APP: quota}
+        run.instances[0].endless.add(APP)
+        await until(120)
+
+    return play(script)
+
+
 def four_instances() -> Run:
     """Four instances, a quarter of the shards each, and one quota for all of them."""
 

@@ -47,6 +47,13 @@ def test_refusals_that_come_whatever_the_rate_do_not_bring_it_to_nothing(share: 
     assert run.devices_per_s(120, 130) >= 0.5 * QUOTA
 
 
+def test_a_quota_below_the_least_rate_is_not_taken_for_chance() -> None:
+    """Half of what is asked for at ten devices a second; and no more is asked for."""
+    run = stories.small_quota(5.0)
+    assert run.devices_per_s(20, 120) > 0.9 * 5
+    assert refused(run.calls(20, 120)) < 0.55
+
+
 def test_four_instances_find_one_quota_together_and_each_its_part() -> None:
     """Limits are kept over all running instances together, learned ones too."""
     run = stories.four_instances()
