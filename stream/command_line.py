@@ -7,7 +7,6 @@ Not promised: that of a defect of ours, which keeps its traceback.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -60,7 +59,7 @@ def _ended(words: Sequence[str], imported: Callable[[], object]) -> int:
     except UnpushError as error:
         return _failed(error, 1)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        _say("Interrupted.")
         return 1
 
 
@@ -97,9 +96,17 @@ def _version() -> str:
 
 
 def _failed(error: UnpushError, code: int) -> int:
-    with contextlib.suppress(OSError):  # nobody can be told: a full disk, a reader that is gone
-        print("unpush:", " ".join(str(error).split()), file=sys.stderr)
+    _say(f"unpush: {' '.join(str(error).split())}")
     return code
+
+
+def _say(sentence: str) -> None:
+    """On stderr. Where that is a full disk, or its reader is gone, nobody can be told; and Python must not try what is
+    left of it once more at its end, which would be another exit code."""
+    try:
+        print(sentence, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _nobody_reads() -> int:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from stream.brokers.apache import ApacheKafka
 from tests.disk import mounted
 from tests.topics import FreshTopics
+
+settings.register_profile("unhurried", deadline=None)  # the machine may be busy with something else
+settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from stream.model import BadRecord, RegistryDown, Standing, Verdict
 from stream.settings import JoinSettings, duration_text
 from stream.wire.partitioners import ENOUGH_KEYS, Agreement, disagree
 from stream.wire.wire import Wire
-from stream.work.judgement import Event, Violation, judge
+from stream.work.judgement import Event, Violation, is_heeded, judge
 
 FIRST_START: Final = "first start"
 
@@ -98,7 +98,8 @@ def first_start(found: Violations, join: JoinSettings, records: int, seen: int, 
 def _standing(events: Mapping[str, list[Event]], since_ms: int | None) -> tuple[Violation, ...]:
     found: list[Violation] = []
     for of_message in events.values():
-        found += [violation for violation in judge(of_message, since_ms).values() if violation.stands]
+        heeded = [each for each in of_message if is_heeded(each.event, since_ms)]
+        found += [violation for violation in judge(heeded, since_ms).values() if violation.stands]
     return tuple(found)
 
 

@@ -26,7 +26,6 @@ from stream.model import (
     Fenced,
     Position,
     Severity,
-    Status,
     StoreStalled,
     Topic,
     UnpushError,
@@ -46,7 +45,7 @@ from stream.wire.dead_letters import BadShare, headers
 from stream.wire.looks import Records, records_of
 from stream.wire.partitioners import ENOUGH_KEYS, WINDOW_KEYS, Agreement
 from stream.wire.wire import Wire
-from stream.work.judgement import Event, Trace, begins, needless
+from stream.work.judgement import Event, Trace, is_heeded, needless
 
 BESIDE: Final = 16
 """So many stored events are looked at for what an event repeats."""
@@ -188,13 +187,8 @@ class Intake:
             read.append((message, self._wire.violation(message.key(), message.value())))
 
         self._checked(Topic.VIOLATIONS, messages, check)
-        events = [(message, self._event(message, said)) for message, said in read if self._counts(said)]
+        events = [(message, self._event(message, said)) for message, said in read if is_heeded(said, self._since_ms)]
         self._store_events(shard, events, (start, end))
-
-    def _counts(self, event: ViolationEvent) -> bool:
-        """Whether an event may change anything. One that withdraws or approves may though it was detected too early to
-        begin a violation: it may carry the time of an event that was ignored."""
-        return event.status is not Status.CONFIRMED or begins(event, self._since_ms)
 
     @staticmethod
     def _event(message: Message, said: ViolationEvent) -> Event:

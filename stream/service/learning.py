@@ -98,7 +98,7 @@ class Learning:
             self._adjust(app, now_s)
             if first:
                 app.slow(devices, now_s)
-            if (barren := app.learned.barren) is not None:
+            if (barren := app.learned.barren_beyond) is not None:
                 app.cool(now_s + probe_wait_s(barren, self._gate.share, self._random))
         if reply.retry_after_s is not None:
             app.cool(now_s + reply.retry_after_s + self._random.random())

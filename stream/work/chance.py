@@ -6,7 +6,7 @@ slowly is no help to anybody.
 
 Promised: what comes by chance is told after ``SAME_AFTER`` lowerings, each no later than ``SOON_S`` after the one
 before, and expected from then on, until it has become rarer or more frequent. Not promised: anything of chance beyond
-``MOST``, which is met like a quota; and where there is a quota as well, more is refused before it is noticed.
+``MOST``, which is met like a quota; and where there is a quota as well, that it is noticed before more is refused.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ MEMORY: Final = 128
 """Calls: as many, and of what was once the share of refusals a third is left in the mean."""
 BARREN_AFTER: Final = 3
 """So many refusals in a row, a round trip apart, with nothing accepted between: nothing gets through at any speed."""
-_UNLIKELY: Final = -7.0
-"""One in a thousand, as a logarithm."""
+SLACK: Final = 0.15
+"""So much more often may be refused what comes by chance; where there is a quota besides, it is passed by no more."""
+_UNLIKELY: Final = -14.0
+"""One in a million, as a logarithm: an app may make a hundred calls a second."""
 
 Rate = tuple[float, float]
 """A rate, and what was last too much."""
@@ -54,7 +56,7 @@ class Chance:
     @property
     def explains(self) -> bool:
         """Whether refusals are no more frequent than expected."""
-        return self.expected > 0.0 and self._share <= 1.5 * self.expected + 0.05
+        return self.expected > 0.0 and self._share <= min(1.5 * self.expected + 0.05, self.expected + SLACK)
 
     @property
     def barren_after(self) -> int:

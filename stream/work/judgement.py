@@ -83,7 +83,8 @@ class Judgement(NamedTuple):
     top: int
     """The highest offset among the events; repeats may stand above it."""
     not_before_ms: int | None = None
-    """An event detected earlier begins no violation; it may still change one that is there. None: any may."""
+    """A WITHDRAWN or APPROVED detected earlier begins no violation; it may still change one that is there. None: any
+    may. (No such CONFIRMED comes here, but for one from before the setting: what is under way goes on.)"""
 
     def after(self, events: Iterable[Event]) -> Judgement | None:
         """With these events too. None: it takes all of them to tell, since one stands before an event that is known."""
@@ -119,7 +120,17 @@ NOTHING: Final = Judgement({}, {}, -1)
 
 
 def begins(event: ViolationEvent, not_before_ms: int | None) -> bool:
-    """Whether an event can be its violation's first: one that was detected earlier cannot."""
+    """Whether an event can be its violation's first: a person's word on what was ignored cannot."""
+    return event.status is Status.CONFIRMED or _in_time(event, not_before_ms)
+
+
+def is_heeded(event: ViolationEvent, not_before_ms: int | None) -> bool:
+    """Whether an event is taken in at all. One that withdraws or approves is though it was detected too early to begin
+    a violation: it may carry the time of an event that was ignored."""
+    return event.status is not Status.CONFIRMED or _in_time(event, not_before_ms)
+
+
+def _in_time(event: ViolationEvent, not_before_ms: int | None) -> bool:
     return not_before_ms is None or event.detected_at_ms >= not_before_ms
 
 

@@ -56,12 +56,12 @@ class LearnedRate:
     __slots__ = (
         "_accepted",
         "_asked",
+        "_barren",
         "_chance",
         "_changed_s",
         "_level_s",
         "_lowered_s",
         "_share",
-        "_barren",
         "ceiling",
         "devices_per_s",
     )
@@ -85,10 +85,11 @@ class LearnedRate:
         return next((size for size in SIZES if size <= most), 1) if self.devices_per_s else SIZES[0]
 
     @property
-    def barren(self) -> int | None:
+    def barren_beyond(self) -> int | None:
         """How many more refusals have come in a row, nothing accepted between, than it takes to know that nothing gets
         through at whatever speed; None: fewer."""
-        return self._barren - after if self._barren >= (after := self._chance.barren_after) else None
+        after = self._chance.barren_after
+        return self._barren - after if self._barren >= after else None
 
     def refused(self, devices: int, left_s: float, now_s: float) -> bool:
         """Flow control for a call of so many devices that left then. True where that changes the rate."""
@@ -98,11 +99,11 @@ class LearnedRate:
             # It left before the rate was last lowered: it was too fast for one that is given up already.
             return False
         self._barren += 1
-        if self._chance.explains and self.barren is None:
+        if self._chance.explains and self.barren_beyond is None:
             # As many are refused at any rate: going more slowly would help nobody.
             return False
         self.devices_per_s = min(max(self._lowered(devices, now_s), LEAST_PER_S), MOST_PER_S)
-        if self._barren == 1 and self.devices_per_s > LEAST_PER_S:  # there it is lowered no more, whatever is refused
+        if self._barren == 1:
             self.devices_per_s, self.ceiling = self._chance.lowered((self.devices_per_s, self.ceiling), now_s)
         self._changed_s = self._level_s = self._lowered_s = now_s
         return True
@@ -114,7 +115,7 @@ class LearnedRate:
             # The first refusal. What got through in the last second is the best guess: the quota, and what had been
             # saved up of it. Whether that was the quota or all that we had to send, only the next refusal tells.
             return BACK * max(measured, devices)
-        if self.barren is not None:
+        if self.barren_beyond is not None:
             # Nothing gets through at whatever speed: the quota is used up by others (the app's own sends, say), or the
             # whole of Push Kit is overloaded. The ceiling stays, so that the way back is short; the caller waits too.
             return rate / 2
@@ -136,10 +137,11 @@ class LearnedRate:
             self._barren = 0
             return False
         self._asked.add(devices, now_s)
+        if left_s >= self._lowered_s:
+            self._barren = 0
         if left_s < self._changed_s:
             # It got through before the last change: no proof that the present rate does.
             return False
-        self._barren = 0
         before = self.devices_per_s
         self._grow(now_s)
         return self.devices_per_s != before

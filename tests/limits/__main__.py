@@ -93,7 +93,7 @@ def quota_steps() -> Shown:
 
 
 def chance() -> Shown:
-    run = stories.chance(0.05, QUOTA)
+    run = stories.chance(0.05)
     truth = fixed("quota", (0, QUOTA), (130, QUOTA))
     panels = [
         Panel("devices a second", [devices(run, "accepted", APP, 130), rate(run, "learned rate", APP), truth]),

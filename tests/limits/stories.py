@@ -24,28 +24,21 @@ def quota_steps() -> Run:
     return play(script)
 
 
-def chance(share: float = 0.2, quota: float = 0.0) -> Run:
-    """Push Kit is overloaded as a whole for a minute and a half: so many calls are refused whatever their rate."""
+def chance(
+    share: float, quota: float = QUOTA, tokens: int = 1_000, latency_ms: float = 50.0, begins_s: int = 10
+) -> Run:
+    """Push Kit is overloaded as a whole until 100 s: so many calls are refused whatever their rate."""
 
     async def script(run: Run) -> None:
-        run.push_kit.quota = {APP: quota} if quota else {}
+        run.push_kit.quota, run.push_kit.latency_ms = {APP: quota}, (latency_ms, latency_ms)
         run.instances[0].endless.add(APP)
-        await until(10)
+        run.instances[0].tokens = tokens
+        if begins_s:
+            await until(begins_s)
         run.push_kit.busy = share
         await until(100)
         run.push_kit.busy = 0.0
         await until(130)
-
-    return play(script)
-
-
-def small_quota(quota: float) -> Run:
-    """One app whose quota is below what is learned at the least."""
-
-    async def script(run: Run) -> None:
-        run.push_kit.quota = {APP: quota}
-        run.instances[0].endless.add(APP)
-        await until(120)
 
     return play(script)
 

@@ -32,6 +32,19 @@ def test_a_withdrawal_counts_though_it_carries_the_time_of_an_event_that_was_ign
     world.close()
 
 
+def test_work_that_was_open_before_the_setting_goes_on(tmp_path: Path) -> None:
+    """Every violation that was taken in ends in results, whatever is set later."""
+    world = SmallWorld(tmp_path)
+    world.violate("m", detected_ms=EARLY_MS)
+    world.until_quiet()
+    world.since_ms = SINCE_MS
+    world.restart(keep=True)
+    world.send("m", ["t1", "t2"])
+    world.until_quiet()
+    assert world.outcomes("m") == [Outcome.NOT_FOUND, Outcome.REVOKED]
+    world.close()
+
+
 @pytest.mark.parametrize("status", list(Status))
 def test_what_was_detected_earlier_is_ignored_whatever_it_says(tmp_path: Path, status: Status) -> None:
     """On an old topic: no call, no result, nothing remembered as open."""

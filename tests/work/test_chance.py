@@ -54,10 +54,10 @@ def test_chance_that_is_over_is_forgotten() -> None:
 
 
 def test_refusals_that_become_more_frequent_are_no_chance() -> None:
-    """Nor are as many in a row as chance would bring once in a thousand times."""
+    """Nor are more in a row than chance brings."""
     chance = Chance()
     lowered(chance, SAME_AFTER, 0.2)
-    assert BARREN_AFTER < chance.barren_after < 6
+    assert BARREN_AFTER < chance.barren_after < 10
     for _ in range(MEMORY // 4):
         chance.heard(refused=True)
     assert not chance.explains

@@ -106,7 +106,7 @@ def test_where_nothing_gets_through_the_rate_halves_and_the_ceiling_stays_for_th
         now_s += 0.1
         assert rate.refused(10, now_s - 0.05, now_s)
         rates.append(rate.devices_per_s)
-    assert rate.barren
+    assert rate.barren_beyond
     assert rates[-2] / rates[-3] == pytest.approx(0.5)
     assert rate.ceiling == ceiling
     steps = 0
@@ -124,11 +124,11 @@ def test_three_refusals_in_a_row_are_waited_for_and_no_fewer() -> None:
     found = []
     for step in range(1, 4):
         rate.refused(10, 100 + step, 100 + step)
-        found.append(rate.barren)
+        found.append(rate.barren_beyond)
     assert found == [None, 0, 1], "the first one is what was learned by"
     rate.accepted(10, 104, 104)
     rate.refused(10, 105, 105)
-    assert rate.barren is None
+    assert rate.barren_beyond is None
 
 
 def test_calls_of_a_slow_app_are_cut_by_halves() -> None:
