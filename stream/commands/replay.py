@@ -99,7 +99,8 @@ def _counts(settings: Settings) -> dict[str, int]:
 @contextlib.contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
     """A function that raises KeyboardInterrupt where Ctrl-C was pressed since. Raised while confluent-kafka tells of a
-    delivery it would be lost, and a SystemError come instead; pressed twice it is raised at once all the same."""
+    delivery it would be lost, and a SystemError come instead. Pressed twice, as while Kafka is silent, it is raised at
+    once all the same."""
     pressed = False
 
     def press(*_: object) -> None:
@@ -109,7 +110,9 @@ def _interruptible() -> Iterator[Callable[[], None]]:
         pressed = True
 
     def look() -> None:
+        nonlocal pressed
         if pressed:
+            pressed = False
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, press)

@@ -136,7 +136,7 @@ class Sender:
     def __init__(
         self, settings: Settings, rate: float | None, tally: Tally, look: Callable[[], object] = lambda: None
     ) -> None:
-        """``look()`` is called between two records, and while one is waited for; what it raises ends that."""
+        """``look()`` is called between two records, and while Kafka is to take some; what it raises ends that."""
         given = settings.kafka.properties
         patience = {} if {"message.timeout.ms", "delivery.timeout.ms"} & given.keys() else _PATIENCE
         self._producer = Producer(properties.producer(settings) | patience | {"logger": SILENT})
@@ -161,6 +161,7 @@ class Sender:
                 break
             except BufferError:
                 self._producer.poll(_SLICE_S)
+                self._look()
             except KafkaException as error:  # larger than message.max.bytes, or its topic is gone by now
                 raise StartError(_stopped(self._tally, error.args[0].str())) from None
         self._producer.poll(0)
@@ -186,6 +187,7 @@ class Sender:
         until_s = time.monotonic() + within_s
         while len(self._producer) and time.monotonic() < until_s:
             self._producer.flush(_SLICE_S)
+            self._look()
         self._refuse()
         if len(self._producer):
             raise StartError(_stopped(self._tally, "Kafka does not answer"))

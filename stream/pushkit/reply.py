@@ -217,7 +217,8 @@ def _with_tokens(reply: Reply, msg: object, tokens: Sequence[bytes]) -> Reply:
     """The same reply with what it says of single tokens."""
     match reply.verdict:
         case Verdict.PARTIAL | Verdict.REJECTED:
-            return _with_listing(reply, _read_listing(msg, reply.code or ""), tokens)
+            reason = "" if _BY_CODE.get(reply.code or "") is Verdict.REVOKED else reply.code
+            return _with_listing(reply, _read_listing(msg, reason or ""), tokens)
         case Verdict.SMALLER:
             return _smaller(reply, msg, tokens)
         case Verdict.SPLIT:
@@ -257,11 +258,10 @@ class _Listing(NamedTuple):
 
 
 def _names_refused(msg: object, tokens: Sequence[bytes]) -> bool:
-    """Whether ``msg`` lists tokens of this call as refused, and its counts agree with that."""
+    """Whether ``msg`` lists tokens of this call as refused; where its counts deny that, the call is halved."""
     if isinstance(msg, str) and "illegal" not in msg:  # as nearly always
         return False
-    listing = _read_listing(msg, "")
-    return listing.agrees(len(tokens)) and listing.reason_of.keys() <= set(tokens)
+    return not _read_listing(msg, "").reason_of.keys().isdisjoint(tokens)
 
 
 def _read_listing(msg: object, code: str) -> _Listing:

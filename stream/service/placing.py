@@ -2,13 +2,13 @@
 them, else another shard takes it for a finding of its own.
 
 Promised: the partition of a record of that key among the newest; else the one of the partitioner that those evidently
-follow; else, and where they may not be read, the one of the house's. Not promised: a record that is older than those.
+follow; else, and where they may not be read, the one of the house's; and which it was. Not promised: a record that is
+older than those.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from confluent_kafka import Message
@@ -48,22 +48,24 @@ class _Seen:
         if key == self._key and at_ms >= self._latest_ms:
             self._latest_ms, self._partition = at_ms, partition
 
-    def placed(self) -> Placed:
-        """The best that can be told by now."""
+    def placed(self, doubt: str) -> Placed:
+        """The best that can be told by now; ``doubt``: why it may not be all."""
         if self._partition >= 0:
-            return Placed(self._partition, "where its latest event stands")
+            return Placed(self._partition, f"where its latest event stands{doubt}")
         if (evident := self._agreement.partitioner) is not None:
-            return Placed(evident.place(self._key, self._partitions), f"no event of it seen; by {evident.value}")
+            return Placed(evident.place(self._key, self._partitions), f"no event of it seen; by {evident.value}{doubt}")
         house = Partitioner.MURMUR2
-        return Placed(
-            house.place(self._key, self._partitions), f"no event of it seen; by {house.value}, the house's rule"
-        )
+        where = house.place(self._key, self._partitions)
+        return Placed(where, f"no event of it seen; by {house.value}, the house's rule{doubt}")
 
 
 def placed(settings: Settings, partitions: int, key: bytes) -> Placed:
     """Where an event of the message with this key belongs. Blocks for some seconds."""
     topic, seen = settings.topics.violation_detected, _Seen(key, partitions)
-    with suppress(StartError), reader(settings) as consumer:  # it may be written to, perhaps, and not read
-        wanted = newest(spans(settings, topic, partitions), MOST)
-        read(consumer, topic, wanted, time.monotonic() + WITHIN_S, seen.take, SILENCE_S)
-    return seen.placed()
+    try:
+        with reader(settings) as consumer:
+            wanted = newest(spans(settings, topic, partitions), MOST)
+            whole = read(consumer, topic, wanted, time.monotonic() + WITHIN_S, seen.take, SILENCE_S)
+    except StartError as error:  # it may be written to, perhaps, and not read
+        return seen.placed(f"; the topic could not be read: {error}")
+    return seen.placed("" if whole else "; only a part of the topic was read in time")

@@ -1,7 +1,7 @@
 """Schemas by their Confluent id, and ids for the schemas that we write.
 
 Promised: an id that was known once is known for ever, registry or none; a registry that does not answer is asked once
-a second, not once a record; every question ends within about four seconds, two where one answer is enough. Not
+a second, not once a record; every question ends within about six seconds, two where one answer is enough. Not
 promised: schemas that are put together out of more than a hundred others.
 """
 
@@ -29,6 +29,8 @@ ASK_AGAIN_AFTER_S: Final = 1.0
 """How long an answer that may change (down, refused, unknown id) is believed."""
 
 _IDS: Final = "ids"
+_NO_VERSION: Final = 422
+"""What a registry answers where a reference names no version that there can be: asking again is no help."""
 _MAX_MISSING: Final = 1_000
 
 
@@ -127,7 +129,7 @@ class Registry:
         try:
             yield
         except SchemaRegistryError as error:
-            if not _says_not_found(error):
+            if not _says_not_found(error) and error.http_status_code != _NO_VERSION:
                 raise
             self._remember_missing(schema_id, sentence)
 

@@ -2,7 +2,7 @@
 
 Promised: whatever a record's bytes are, reading raises BadRecord or RegistryDown and nothing else, and costs no more
 than the bytes are worth. Safe to use from several threads at once. Not promised: a quick answer where a schema id is
-met for the first time: the registry is asked, which blocks for up to two seconds, four where the schema refers to
+met for the first time: the registry is asked, which blocks for up to two seconds, six where the schema refers to
 others.
 """
 

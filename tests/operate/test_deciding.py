@@ -14,6 +14,7 @@ import pytest
 from stream.__main__ import main
 from stream.model import Severity, StartError, Status
 from stream.pushkit.simulator import make_key_file
+from stream.service import placing
 from stream.service.deciding import decide, decide_blindly
 from stream.service.decisions import event_of
 from stream.service.placing import placed
@@ -141,6 +142,25 @@ async def test_a_withdrawal_that_names_its_message_goes_where_its_events_stand(t
             await rig.until(f"/api/violations/v?messageId=m{number}", state("withdrawn"))
     said = capsys.readouterr().out
     assert all(f"violation-detected/{number} (where its latest event stands)" in said for number in range(4))
+
+
+async def test_a_topic_that_cannot_be_read_is_said_where_a_withdrawal_is_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that nothing was seen, as if all had been looked at."""
+
+    def refuse(*_: Any) -> Any:
+        raise StartError("not authorized")
+
+    async with running(tmp_path) as rig:
+        settings = settings_of(rig)
+        rig.event("v", "m")
+        with monkeypatch.context() as patch:
+            patch.setattr(placing, "spans", refuse)
+            assert "could not be read: not authorized" in placed(settings, 4, b"m").why
+        with monkeypatch.context() as patch:
+            patch.setattr(placing, "read", lambda *_: False)
+            assert "only a part" in placed(settings, 4, b"m").why
 
 
 async def test_a_withdrawal_of_what_nobody_has_seen_follows_the_partitioner_that_is_evident(tmp_path: Path) -> None:

@@ -143,15 +143,26 @@ def test_a_huge_body_is_not_read() -> None:
     "msg",
     [
         {"success": 4, "failure": 0, "illegalTokens": {}},
-        {"success": 2, "failure": 1, "illegalTokens": {"tokenFormatError": [B]}},
         {"success": 3, "failure": 1, "illegalTokens": {"tokenFormatError": ["another"]}},
-        {"illegal_tokens": [B]},
+        {"illegal_tokens": []},
         "nothing illegal",
     ],
 )
 def test_success_is_believed_unless_its_own_message_names_tokens_and_adds_up(msg: object) -> None:
     """What it says besides is no reason to revoke anew what was revoked."""
     assert partial("80000000", msg).verdict is Verdict.REVOKED
+
+
+@pytest.mark.parametrize("counts", [{"success": 2, "failure": 1}, {"failure": 1}, {}])
+def test_success_that_names_tokens_and_does_not_add_up_is_halved(counts: dict[str, int]) -> None:
+    """Revoking twice is harmless, to take for revoked what was refused is not."""
+    assert partial("80000000", {**counts, "illegalTokens": {"tokenFormatError": [B]}}).verdict is Verdict.SPLIT
+
+
+def test_success_is_no_reason_to_refuse_a_token() -> None:
+    """In a flat list the code stands for the reason."""
+    reply = partial("80000000", {"success": 3, "failure": 1, "illegal_tokens": [B]})
+    assert (reply.verdict, reply.code, reply.rejected) == (Verdict.PARTIAL, "80000000", ((1, "unnamed"),))
 
 
 @pytest.mark.parametrize("code", ["80100000", "80100020", "80000000"])
