@@ -90,7 +90,12 @@ class SchemaRegistry:
         ids = self.subjects.get(subject)
         if ids is None:
             return 404, {"error_code": 40401, "message": f"Subject '{subject}' not found."}
-        if not 0 < version <= len(ids):
+        if version < 1:
+            return 422, {
+                "error_code": 42202,
+                "message": f"The specified version '{version}' is not a valid version id.",
+            }
+        if version > len(ids):
             return 404, {"error_code": 40402, "message": f"Version {version} not found."}
         return 200, {"subject": subject, "version": version, "id": ids[version - 1], **self.schemas[ids[version - 1]]}
 

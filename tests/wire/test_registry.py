@@ -392,6 +392,15 @@ def test_a_reference_that_nobody_knows_is_an_unknown_schema_until_it_is_known(se
     assert wire.send(value) == SEND
 
 
+def test_a_reference_to_a_version_that_there_cannot_be_holds_nothing_up(server: SchemaRegistry) -> None:
+    """The registry refuses the question, so it is not down."""
+    reference = server.refer("media.Route", ROUTE, [server.refer("media.Channel", CHANNEL)]) | {"version": 0}
+    wire = wire_of(server)
+    assert "refers to" in expect(
+        DeadReason.UNKNOWN_SCHEMA, wire, routed_value(server.add(ROUTED, references=[reference]))
+    )
+
+
 @pytest.mark.parametrize("how", ["a circle", "too many", "not there", "no schema"])
 def test_references_without_end_or_sense_make_the_record_undecodable(server: SchemaRegistry, how: str) -> None:
     """Dead letters: `decode`, after a bounded number of questions."""
