@@ -85,7 +85,8 @@ class Lines:
             self._write_whole(some)
             if lost := self._written(len(some)):
                 self._say_lost(lost)
-            sleep(TOGETHER_S)
+            if self._waiting_bytes < TOGETHER_BYTES:
+                sleep(TOGETHER_S)
 
     def _next(self) -> bytes:
         """The oldest lines, whole ones, as many as go together."""
