@@ -92,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
 def _refuse_the_others(args: argparse.Namespace) -> None:
     """A flag of what is not measured would be passed over without a word."""
     foreign = _OF_PARTS if args.calls else _OF_CALLS
-    for flag in (f"--{name.replace('_', '-')}" for name in foreign if getattr(args, name) is not None):
+    given = next((name for name in foreign if getattr(args, name) is not None), None)
+    if given is not None:
+        flag = f"--{given.replace('_', '-')}"
         raise SettingsError(f"{flag} is of the parts: leave out --calls" if args.calls else f"{flag} needs --calls")
 
 

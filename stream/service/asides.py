@@ -33,7 +33,7 @@ class Asides:
         not_before_ms: int | None,
     ) -> None:
         """Made inside the running loop. ``consumer``: properties of one that is assigned by hand. ``kick()``: what was
-        answered may let the desk go on. ``not_before_ms``: what was detected earlier begins no violation."""
+        answered may let the desk go on. ``not_before_ms``: as of ``Judgement``."""
         self._loop = asyncio.get_running_loop()
         self._wire, self._consumer = wire, consumer
         self._kick, self._failed, self._not_before_ms = kick, failed, not_before_ms

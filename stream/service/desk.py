@@ -43,7 +43,7 @@ class Desk:
         guarding: Guarding | None = None,
         not_before_ms: int | None = None,
     ) -> None:
-        """``not_before_ms``: what was detected earlier begins no violation."""
+        """``not_before_ms``: as of ``Judgement``."""
         self._judgement_of = partial(judgement_of, not_before_ms=not_before_ms)
         self.shards: dict[int, Shard] = {}
         self.docket = Docket()

@@ -27,8 +27,7 @@ class Drawn(NamedTuple):
 
 
 def drawn_since(wire: Wire, shard: Shard, since_ms: int, not_before_ms: int | None = None) -> list[Drawn]:
-    """For a thread; raises as the wire and the shard do. ``not_before_ms``: what was detected earlier begins no
-    violation."""
+    """For a thread; raises as the wire and the shard do. ``not_before_ms``: as of ``Judgement``."""
     approvals: dict[bytes, dict[str, tuple[int, ...]]] = {}
     found = []
     for at_ms, admitted in shard.stored.admitted_since(since_ms):

@@ -21,16 +21,7 @@ import structlog
 from confluent_kafka import KafkaError, Message
 
 from stream.kafka.headers import Headers, headers_of
-from stream.model import (
-    BadRecord,
-    Fenced,
-    Position,
-    Severity,
-    StoreStalled,
-    Topic,
-    UnpushError,
-    ViolationEvent,
-)
+from stream.model import BadRecord, Fenced, Position, Severity, StoreStalled, Topic, UnpushError, ViolationEvent
 from stream.service.ledger import entries
 from stream.service.letterbox import Letter
 from stream.service.letters import Letters, told

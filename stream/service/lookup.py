@@ -80,7 +80,7 @@ class Lookup:
         not_before_ms: int | None = None,
     ) -> None:
         """``had_left``: whether a violation had left retention when a send of that time (ms) came. ``not_before_ms``:
-        what was detected earlier begins no violation."""
+        as of ``Judgement``."""
         self._wire, self._dry, self._had_left, self._not_before_ms = wire, dry, had_left, not_before_ms
         self._thread = ThreadPoolExecutor(1, "lookup")
         self._stop = threading.Event()

@@ -83,9 +83,10 @@ class Sorter:
         where, room = (it.shard, stored.offset, stored.timestamp_ms), self._has_room(send.head.client_id, it.severity)
         for violation in it.standing:
             if self.had_left(violation, stored.timestamp_ms):
-                it.settled[violation.violation_id] = it.settled.get(violation.violation_id, 0) + len(send.tokens)
+                _tell_settled(it, violation, len(send.tokens), [])
                 continue
-            spans = self._unsettled(it, violation, len(send.tokens), marks)
+            spans = still_open(len(send.tokens), marks, violation.violation_id, violation.tries_ms)
+            _tell_settled(it, violation, len(send.tokens), spans)
             if it.holding is not None and not it.holding.acts(violation):
                 self._count(it, it.holding, violation, send, where, spans, marks)
             doubtful = spans and (it.holding is not None or not room)
@@ -150,19 +151,13 @@ class Sorter:
         places = size(without(left, it.under_way.get(offset, ())))
         return not places or self.draw(it, violation, send.head.client_id, places)
 
-    def _count_withdrawn(self, it: Condemned, places: int, marks: list[Mark]) -> None:
+    @staticmethod
+    def _count_withdrawn(it: Condemned, places: int, marks: list[Mark]) -> None:
         """What was done before a withdrawal stays done, whoever asks."""
         if len(it.standing) < len(it.violations):
-            for violation in it.violations.values():
-                if not violation.stands:
-                    self._unsettled(it, violation, places, marks)
-
-    @staticmethod
-    def _unsettled(it: Condemned, violation: Violation, places: int, marks: list[Mark]) -> list[Span]:
-        name = violation.violation_id
-        spans = still_open(places, marks, name, violation.tries_ms)
-        it.settled[name] = it.settled.get(name, 0) + places - size(spans)
-        return spans
+            for each in it.violations.values():
+                if not each.stands:
+                    _tell_settled(it, each, places, still_open(places, marks, each.violation_id, each.tries_ms))
 
     @staticmethod
     def _taken(it: Condemned, where: Where, spans: list[Span]) -> list[Span]:
@@ -188,15 +183,11 @@ class Sorter:
         known, left = known_elsewhere(spans, marks, violation.violation_id) if marks else ((), spans)
         for span, mark in known:
             self._known(it, shard, violation, send, where, span, mark)
-        if not marks:
-            for span in left:
-                self._fresh(it, violation, send, where, span)
-            return
         for span, again in given_up(left, marks, violation.violation_id):
             self._fresh(it, violation, send, where, span, again)
 
     def _fresh(
-        self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span, again: int | None = None
+        self, it: Condemned, violation: Violation, send: Send, where: Where, span: Span, again: int | None
     ) -> None:
         if not send.head.revocable:
             it.packer.put(violation, _NOT_REVOCABLE, send.head, span, where, ())
@@ -265,6 +256,11 @@ class Sorter:
         with contextlib.suppress(BadRecord, RegistryDown):
             return self.head(stored)
         return None
+
+
+def _tell_settled(it: Condemned, violation: Violation, places: int, spans: list[Span]) -> None:
+    """Of so many places all but those are settled."""
+    it.settled[violation.violation_id] = it.settled.get(violation.violation_id, 0) + places - size(spans)
 
 
 def _refused(token: bytes, reason: str) -> RejectedToken:

@@ -107,6 +107,8 @@ def called(marks: Sequence[Mark], violation_id: str) -> list[Span]:
 
 def given_up(spans: Sequence[Span], marks: Sequence[Mark], violation_id: str) -> list[tuple[Span, int | None]]:
     """``spans`` with the result that gave each of them up for this violation last, or None: nothing did."""
+    if not marks:  # as nearly always
+        return [(span, None) for span in spans]
     found: list[tuple[Span, int | None]] = []
     left = list(spans)
     mine = (m for m in marks if m.violation_id == violation_id and m.kind is Kind.GIVEN_UP)

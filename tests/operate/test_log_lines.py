@@ -21,6 +21,7 @@ from confluent_kafka import Producer
 
 from stream.brokers.mock import MockKafka
 from stream.model import Send, SendHead, Severity, Status, ViolationEvent
+from stream.operate import log_lines
 from stream.operate.log_lines import Lines
 from stream.pushkit.simulator import AppFaults, End, Failure, Faults, Simulator, make_key_file
 from stream.wire.wire import Wire
@@ -148,6 +149,16 @@ def free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
+
+
+def test_what_has_piled_up_comes_out_without_pauses_for_a_reader_who_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the last sentence of a process would not come out within the time that its end has."""
+    monkeypatch.setattr(log_lines, "TOGETHER_S", 60.0)
+    reads, writes = os.pipe()
+    lines = Lines(writes, lambda _: None)
+    for letter in "abcdefgh":
+        lines.write(letter * 100_000 + "\n")
+    assert len(read_until(reads, b"h" * 100_000 + b"\n")) == 800_008
 
 
 class Town:
